@@ -1,0 +1,56 @@
+# The entry point: every target installs what it needs by itself, and CI runs the same ones.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup demo report test test-rust test-dbt test-flow test-privacy test-kills lint fmt bench clean
+
+help: ## these lines
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install what this machine lacks, from package registries
+	@scripts/setup
+
+demo: ## from Strava to charts on this machine; ACTIVITIES=file.ndjson or EXPORT=archive [ATHLETE_ID=n] for your own
+	@scripts/setup rust python postgres
+	@scripts/demo
+
+report: ## draw the page again from the last demo's warehouse
+	@scripts/setup rust python postgres
+	@scripts/demo report
+
+test: ## everything that CI proves, with the seconds of each suite
+	@scripts/setup
+	@scripts/test rust dbt flow privacy
+
+test-rust: ## unit, stage and service tests of the crates
+	@scripts/setup rust python postgres
+	@scripts/test rust
+
+test-dbt: ## models, unit tests and the page in a browser
+	@scripts/setup
+	@scripts/test dbt
+
+test-flow: ## the demo as a whole: twice, edited, from archives, rebuilt
+	@scripts/setup
+	@scripts/test flow
+
+test-privacy: ## no planted token, name or coordinate in any log of the last test run
+	@scripts/test privacy
+
+test-kills: ## the long kill series: 100 seeded kill -9 of each program
+	@scripts/setup rust python postgres
+	@KILLS=100 scripts/test kills
+
+lint: ## format, clippy, licences and bans, Python, SQL, shell
+	@scripts/setup rust python
+	@scripts/lint
+
+fmt: ## format Rust and Python
+	@scripts/setup rust python
+	@cargo fmt --all && .venv/bin/ruff format . && .venv/bin/ruff check --fix .
+
+bench: ## ours beside the floor, in one run; ends with targets met and missed
+	@scripts/setup rust python postgres
+	@scripts/bench
+
+clean: ## remove what was built and the state of the demos
+	@rm -rf target .venv .devstack dbt/target dbt/logs
