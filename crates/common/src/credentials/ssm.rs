@@ -1,0 +1,71 @@
+//! The token as a SecureString of SSM Parameter Store.
+
+use anyhow::{Context as _, bail};
+use aws_sdk_ssm::{Client, error::ProvideErrorMetadata as _, types::ParameterType};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::TokenVersion;
+use crate::aws;
+
+pub(super) async fn read(name: &str) -> anyhow::Result<Option<(SecretString, TokenVersion)>> {
+    let read = client()
+        .await
+        .get_parameter()
+        .name(name)
+        .with_decryption(true)
+        .send()
+        .await;
+    let parameter = match read {
+        Ok(read) => read
+            .parameter
+            .with_context(|| format!("read parameter {name}: the answer has none"))?,
+        Err(error) if error.code() == Some("ParameterNotFound") => return Ok(None),
+        Err(error) => return Err(aws::failed(format!("read parameter {name}"), error)),
+    };
+    let text = parameter
+        .value
+        .with_context(|| format!("read parameter {name}: it has no value"))?;
+    Ok(Some((text.into(), TokenVersion::Ssm(parameter.version))))
+}
+
+/// Writes what must become the version behind `read`; 0 where there was none.
+pub(super) async fn write(
+    name: &str,
+    text: &SecretString,
+    read: i64,
+) -> anyhow::Result<TokenVersion> {
+    let put = client()
+        .await
+        .put_parameter()
+        .name(name)
+        .r#type(ParameterType::SecureString);
+    let put = put
+        .value(text.expose_secret())
+        .overwrite(read > 0)
+        .send()
+        .await;
+    let version = put
+        .map_err(|error| aws::failed(format!("write parameter {name}"), error))?
+        .version;
+    if version != read + 1 {
+        bail!(
+            "write parameter {name}: it became version {version} where {} was due, so that another process \
+             wrote it too: see that one program alone refreshes this token",
+            read + 1
+        );
+    }
+    Ok(TokenVersion::Ssm(version))
+}
+
+pub(super) async fn delete(name: &str) -> anyhow::Result<()> {
+    match client().await.delete_parameter().name(name).send().await {
+        Err(error) if error.code() == Some("ParameterNotFound") => Ok(()),
+        deleted => deleted
+            .map(drop)
+            .map_err(|error| aws::failed(format!("remove parameter {name}"), error)),
+    }
+}
+
+async fn client() -> Client {
+    Client::new(aws::config().await)
+}
