@@ -1,1 +1,3 @@
 //! devstack
+
+pub mod open_meteo;
