@@ -161,7 +161,7 @@ def draw(arguments: list[str]) -> dict:
 def check() -> dict:
     from report import destination
 
-    destination.open(os.environ.get("REPORT_URL")).check()
+    destination.open_destination(os.environ.get("REPORT_URL")).check()
     return {}
 
 

@@ -1,0 +1,1 @@
+"""The training report: marts in, one self-contained page out."""

@@ -1,0 +1,1 @@
+"""One module per chart; each has `section(marts)`, which reads its mart and says how to draw it."""
