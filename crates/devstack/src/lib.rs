@@ -1,3 +1,12 @@
-//! devstack
+//! The whole outside world on one machine, for development, the demo and the tests.
 
+pub mod aws;
+pub mod child;
+pub mod config;
+pub mod exec;
 pub mod open_meteo;
+pub mod postgres;
+pub mod state;
+pub mod strava;
+pub mod up;
+pub mod world;

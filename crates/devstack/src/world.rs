@@ -1,0 +1,197 @@
+//! The services of one devstack: started together, stopped together, told to others as variables.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::time::Instant;
+
+use anyhow::Context as _;
+use clap::ValueEnum;
+use futures_util::future::{join_all, pending, select_all};
+
+use crate::aws::Aws;
+use crate::child::Server;
+use crate::config::WorldArgs;
+use crate::postgres::Postgres;
+use crate::state::{State, write_private};
+use crate::strava::Simulator;
+
+/// What can be started. A further service is a variant here and in [`Running`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Service {
+    Postgres,
+    Aws,
+    Strava,
+}
+
+impl Service {
+    pub const ALL: [Self; 3] = [Self::Postgres, Self::Aws, Self::Strava];
+
+    async fn start(self, state: &State, args: &WorldArgs) -> anyhow::Result<Running> {
+        let started = Instant::now();
+        let running = match self {
+            Self::Postgres => Running::Postgres(Postgres::start(state, &args.search_path).await?),
+            Self::Aws => Running::Aws(Aws::start(state, args.python.as_deref()).await?),
+            Self::Strava => {
+                let kept = state.of_service("strava")?.join("state.json");
+                Running::Strava(Simulator::start(args.strava(kept)).await?)
+            }
+        };
+        let seconds = started.elapsed().as_secs_f64();
+        tracing::info!(
+            "{} answers on {} after {seconds:.1} s",
+            running.name(),
+            running.address()
+        );
+        Ok(running)
+    }
+}
+
+#[derive(Debug)]
+enum Running {
+    Postgres(Postgres),
+    Aws(Aws),
+    Strava(Simulator),
+}
+
+impl Running {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Postgres(_) => "PostgreSQL (fsync off)",
+            Self::Aws(_) => "S3 and SSM (moto, in memory)",
+            Self::Strava(_) => "Strava (simulated)",
+        }
+    }
+
+    fn address(&self) -> String {
+        match self {
+            Self::Postgres(postgres) => postgres.address(),
+            Self::Aws(aws) => aws.address(),
+            Self::Strava(simulator) => simulator.address().to_string(),
+        }
+    }
+
+    fn environment(&self, state: &State) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Postgres(postgres) => postgres.environment(),
+            Self::Aws(aws) => aws.environment(),
+            Self::Strava(simulator) => vec![
+                ("STRAVA_API_URL", simulator.api_url()),
+                ("STRAVA_OAUTH_URL", simulator.oauth_url()),
+                ("STRAVA_CLIENT_ID", simulator.client_id().to_owned()),
+                ("STRAVA_CLIENT_SECRET", simulator.client_secret().to_owned()),
+                ("STRAVA_REFRESH_TOKEN", simulator.refresh_token()),
+                (
+                    "STRAVA_TOKEN_STORE",
+                    format!("{}-{{athlete_id}}.json", file_url(state, "token")),
+                ),
+                ("DEVSTACK_STRAVA_CONTROL", simulator.control_url()),
+            ],
+        }
+    }
+
+    /// The process behind it, where there is one.
+    fn server(&mut self) -> Option<&mut Server> {
+        match self {
+            Self::Postgres(postgres) => Some(postgres.server()),
+            Self::Aws(aws) => Some(aws.server()),
+            Self::Strava(_) => None,
+        }
+    }
+
+    async fn stop(self) -> anyhow::Result<()> {
+        match self {
+            Self::Postgres(postgres) => postgres.stop().await,
+            Self::Aws(aws) => aws.stop().await,
+            Self::Strava(simulator) => simulator.stop(),
+        }
+    }
+}
+
+/// Everything that runs with one state folder.
+#[derive(Debug)]
+pub struct World {
+    state: State,
+    running: Vec<Running>,
+}
+
+impl World {
+    /// Starts all services at once; where one fails, the others are stopped again.
+    pub async fn start(state: State, args: &WorldArgs) -> anyhow::Result<Self> {
+        let services = args.services();
+        let outcomes = join_all(services.iter().map(|service| service.start(&state, args))).await;
+        let mut world = Self {
+            state,
+            running: Vec::new(),
+        };
+        let mut failure = None;
+        for outcome in outcomes {
+            match outcome {
+                Ok(running) => world.running.push(running),
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        if failure.is_none() {
+            failure = write_private(&world.state.environment(), &world.exports()).err();
+        }
+        match failure {
+            None => Ok(world),
+            Some(error) => {
+                if let Err(error) = world.stop().await {
+                    tracing::warn!(error = format!("{error:#}"), "could not stop everything");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The variables that programs in this world are started with.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let mut variables = vec![
+            ("LANDING_URL", file_url(&self.state, "landing")),
+            ("REPORT_URL", file_url(&self.state, "report")),
+        ];
+        for running in &self.running {
+            variables.extend(running.environment(&self.state));
+        }
+        variables
+    }
+
+    /// Waits until a server ends by itself, which none should.
+    pub async fn broken(&mut self) -> anyhow::Error {
+        let servers = self.running.iter_mut().filter_map(Running::server);
+        let ended: Vec<_> = servers.map(|server| Box::pin(server.ended())).collect();
+        if ended.is_empty() {
+            return pending().await;
+        }
+        select_all(ended).await.0
+    }
+
+    /// Stops everything, and reports the first thing that would not.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        // Nobody must read addresses at which nothing answers any more.
+        _ = std::fs::remove_file(self.state.environment());
+        let outcomes = join_all(self.running.into_iter().map(Running::stop)).await;
+        outcomes
+            .into_iter()
+            .collect::<anyhow::Result<Vec<()>>>()
+            .map(|_| ())
+    }
+
+    fn exports(&self) -> String {
+        let line = |(name, value): (&str, String)| {
+            format!("export {name}='{}'\n", value.replace('\'', r"'\''"))
+        };
+        self.environment().into_iter().map(line).collect()
+    }
+}
+
+/// A port that was free a moment ago.
+pub(crate) fn free_port() -> anyhow::Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("find a free port")?;
+    Ok(listener.local_addr().context("find a free port")?.port())
+}
+
+fn file_url(state: &State, name: &str) -> String {
+    let path = state.folder().join(name);
+    url::Url::from_file_path(&path)
+        .map_or_else(|()| format!("file://{}", path.display()), String::from)
+}
