@@ -3,14 +3,14 @@
 mod file;
 mod ssm;
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{borrow::Cow, fmt, path::PathBuf, str::FromStr};
 
 use anyhow::{Context as _, anyhow, bail};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
-use crate::task::Refused;
+use crate::{landing::check_version, task::Refused};
 
 /// The version that is written, and the highest that is understood.
 const VERSION: u32 = 1;
@@ -80,7 +80,9 @@ impl TokenStore {
         let context = || format!("read token from {self}");
         self.check_address().with_context(context)?;
         let stored = match self {
-            Self::Ssm(name) => ssm::read(name).await?,
+            Self::Ssm(name) => ssm::read(name)
+                .await?
+                .map(|(text, version)| (text, TokenVersion::Ssm(version))),
             Self::File(path) => file::read(path.clone()).await.with_context(context)?,
         };
         let Some((text, version)) = stored else {
@@ -138,7 +140,7 @@ impl TokenStore {
         }
     }
 
-    fn address(&self) -> std::borrow::Cow<'_, str> {
+    fn address(&self) -> Cow<'_, str> {
         match self {
             Self::Ssm(name) => name.into(),
             Self::File(path) => path.to_string_lossy(),
@@ -190,8 +192,8 @@ struct Stored<'a> {
     refresh_token: &'a str,
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     expires_at: Timestamp,
-    scope: std::borrow::Cow<'a, str>,
-    athlete_id: std::borrow::Cow<'a, str>,
+    scope: Cow<'a, str>,
+    athlete_id: Cow<'a, str>,
 }
 
 fn encode(token: &Token) -> anyhow::Result<SecretString> {
@@ -208,13 +210,9 @@ fn encode(token: &Token) -> anyhow::Result<SecretString> {
         .into())
 }
 
-/// serde's messages name fields and places, but may quote a value of the wrong type: only the place
-/// is passed on.
+/// serde's messages may quote a value of the wrong type: only the place is passed on.
 fn decode(text: &str) -> anyhow::Result<Token> {
-    #[derive(Deserialize)]
-    struct Versioned {
-        version: u32,
-    }
+    check_version(text.as_bytes(), VERSION)?;
     let place = |error: serde_json::Error| {
         anyhow!(
             "it holds no token (line {}, column {})",
@@ -222,10 +220,6 @@ fn decode(text: &str) -> anyhow::Result<Token> {
             error.column()
         )
     };
-    let Versioned { version } = serde_json::from_str(text).map_err(place)?;
-    if version > VERSION {
-        bail!("it is of version {version}, this program knows {VERSION}: update the program");
-    }
     let stored: Stored<'_> = serde_json::from_str(text).map_err(place)?;
     Ok(Token {
         access_token: stored.access_token.into(),

@@ -1,11 +1,10 @@
 //! `DATABASE_URL` as (clean URL, TLS policy, CA), for whichever Postgres client a task has.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::anyhow;
 use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret as _, SecretString};
-use url::Url;
 
 use crate::task::Refused;
 
@@ -45,7 +44,8 @@ pub struct DatabaseUrl {
     pub dbname: String,
 }
 
-/// Reads libpq's URL form: `postgresql://user:password@host:port/dbname?sslmode=…&sslrootcert=…`.
+/// Reads libpq's URL form: `postgresql://user:password@host:port/dbname?sslmode=…&sslrootcert=…`, where
+/// each part before the question mark may stand behind it instead, as `host=…`.
 ///
 /// # Errors
 /// [`Refused`] when it is no such URL; no part of it is in the message.
@@ -58,67 +58,80 @@ pub fn parse(url: &SecretString) -> anyhow::Result<DatabaseUrl> {
 }
 
 fn read(text: &str) -> Result<DatabaseUrl, &'static str> {
-    if !(text.starts_with("postgresql://") || text.starts_with("postgres://")) {
-        return Err("it does not begin with postgresql://");
+    let rest = text
+        .strip_prefix("postgresql://")
+        .or_else(|| text.strip_prefix("postgres://"));
+    let (address, query) = split(rest.ok_or("it does not begin with postgresql://")?, '?');
+    let (authority, dbname) = split(address, '/');
+    let (login, place) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let (user, password) = split(login, ':');
+    let (host, port) = host_and_port(place)?;
+    let mut parts = BTreeMap::new();
+    for (name, value) in [
+        ("host", host),
+        ("port", port),
+        ("user", user),
+        ("password", password),
+        ("dbname", dbname),
+    ] {
+        parts.insert(name, decoded(value)?);
     }
-    let mut url = Url::parse(text).map_err(|_| "it is no URL, or has several hosts")?;
-    let (mut tls, mut root_cert, mut socket) = (TlsPolicy::Prefer, None, None);
+    // As written: clients differ in how they read an encoded space.
     let mut kept = Vec::new();
-    for pair in url
-        .query()
-        .unwrap_or_default()
-        .split('&')
-        .filter(|pair| !pair.is_empty())
-    {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let value = decoded(value)?;
-        match name {
-            "sslmode" => tls = policy(&value)?,
-            // libpq's word for the system's authorities, which are the default here.
-            "sslrootcert" if value == "system" => root_cert = None,
-            "sslrootcert" => root_cert = Some(PathBuf::from(value)),
-            _ => {
-                // As written: clients differ in how they read an encoded space.
-                kept.push(pair.to_owned());
-                if name == "host" {
-                    socket = Some(value);
-                }
-            }
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = split(pair, '=');
+        parts.insert(name, decoded(value)?);
+        if !["sslmode", "sslrootcert"].contains(&name) {
+            kept.push(pair);
         }
     }
-    url.set_query((!kept.is_empty()).then(|| kept.join("&")).as_deref());
-    let host = url
-        .host_str()
-        .filter(|host| !host.is_empty())
-        .map(ToOwned::to_owned);
-    let host = host.or(socket).ok_or("it names no host")?;
-    let user = decoded(url.username())?;
-    if user.is_empty() {
-        return Err("it names no user");
-    }
-    let dbname = decoded(url.path().trim_start_matches('/'))?;
+    let mut part = |name| parts.remove(name).filter(|value| !value.is_empty());
+    let host = part("host").ok_or("it names no host")?;
+    let user = part("user").ok_or("it names no user")?;
+    let tls = part("sslmode").map_or(Ok(TlsPolicy::Prefer), |sslmode| policy(&sslmode))?;
+    // `system` is libpq's word for the system's authorities, which are the default here.
+    let root_cert = part("sslrootcert")
+        .filter(|path| path != "system")
+        .map(PathBuf::from);
+    let end = if kept.is_empty() {
+        String::new()
+    } else {
+        format!("?{}", kept.join("&"))
+    };
     Ok(DatabaseUrl {
+        clean: format!("postgresql://{address}{end}").into(),
         tls: if tls == TlsPolicy::Require && root_cert.is_some() {
             TlsPolicy::VerifyCa
         } else {
             tls
         },
         root_cert,
-        host: decoded(host.trim_matches(['[', ']']))?,
-        port: url.port().unwrap_or(5432),
-        password: url
-            .password()
-            .map(decoded)
-            .transpose()?
-            .map(SecretString::from),
-        dbname: if dbname.is_empty() {
-            user.clone()
-        } else {
-            dbname
-        },
+        host,
+        port: part("port")
+            .map_or(Ok(5432), |port| port.parse())
+            .map_err(|_| "its port is no port")?,
+        password: part("password").map(SecretString::from),
+        dbname: part("dbname").unwrap_or_else(|| user.clone()),
         user,
-        clean: SecretString::from(String::from(url)),
     })
+}
+
+/// What comes before and behind the first `separator`.
+fn split(text: &str, separator: char) -> (&str, &str) {
+    text.split_once(separator).unwrap_or((text, ""))
+}
+
+fn host_and_port(place: &str) -> Result<(&str, &str), &'static str> {
+    if place.contains(',') {
+        return Err("it has several hosts");
+    }
+    match place
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'))
+    {
+        Some((address, port)) => Ok((address, port.trim_start_matches(':'))),
+        None => Ok(split(place, ':')),
+    }
 }
 
 fn policy(sslmode: &str) -> Result<TlsPolicy, &'static str> {
@@ -194,9 +207,9 @@ mod tests {
     fn a_refusal_says_what_is_wrong_and_nothing_of_the_url() {
         for (url, reason) in [
             ("mysql://u:hush@h/d", "does not begin"),
-            ("postgres://u:hush@h:x/d", "no URL"),
+            ("postgres://u:hush@h:x/d", "port"),
             ("postgres://u:hush@a:1,b:2/d", "several hosts"),
-            ("postgres:///d?password=hush", "no host"),
+            ("postgres://u@/d?password=hush", "no host"),
             ("postgres://:hush@h/d", "no user"),
             ("postgres://u:hush@h/d?sslmode=always", "sslmode"),
             ("postgres://u:hush%ff@h/d", "UTF-8"),

@@ -1,13 +1,16 @@
 //! The token as a SecureString of SSM Parameter Store.
 
 use anyhow::{Context as _, bail};
+use aws_config::retry::RetryConfig;
 use aws_sdk_ssm::{Client, error::ProvideErrorMetadata as _, types::ParameterType};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::TokenVersion;
-use crate::aws;
+use crate::{aws, task};
 
-pub(super) async fn read(name: &str) -> anyhow::Result<Option<(SecretString, TokenVersion)>> {
+const WRITE_ATTEMPTS: usize = 3;
+
+pub(super) async fn read(name: &str) -> anyhow::Result<Option<(SecretString, i64)>> {
     let read = client()
         .await
         .get_parameter()
@@ -25,7 +28,7 @@ pub(super) async fn read(name: &str) -> anyhow::Result<Option<(SecretString, Tok
     let text = parameter
         .value
         .with_context(|| format!("read parameter {name}: it has no value"))?;
-    Ok(Some((text.into(), TokenVersion::Ssm(parameter.version))))
+    Ok(Some((text.into(), parameter.version)))
 }
 
 /// Writes what must become the version behind `read`; 0 where there was none.
@@ -34,27 +37,50 @@ pub(super) async fn write(
     text: &SecretString,
     read: i64,
 ) -> anyhow::Result<TokenVersion> {
+    let mut attempt = 1;
+    let version = loop {
+        match put(name, text, read > 0).await {
+            Ok(version) => break version,
+            Err(error) if attempt == WRITE_ATTEMPTS || task::is_refused(&error) => {
+                return Err(error);
+            }
+            Err(_) => attempt += 1,
+        }
+        // The answer may be what failed: a second write then would look like another process's.
+        match self::read(name).await? {
+            Some((stored, version)) if stored.expose_secret() == text.expose_secret() => {
+                break version;
+            }
+            _ => {}
+        }
+    };
+    if version != read + 1 {
+        bail!(
+            "write parameter {name}: it became version {version} where {} was due, so another process wrote it \
+             too: see that one program alone refreshes this token",
+            read + 1
+        );
+    }
+    Ok(TokenVersion::Ssm(version))
+}
+
+async fn put(name: &str, text: &SecretString, overwrite: bool) -> anyhow::Result<i64> {
     let put = client()
         .await
         .put_parameter()
         .name(name)
         .r#type(ParameterType::SecureString);
+    let once = aws_sdk_ssm::config::Config::builder().retry_config(RetryConfig::disabled());
     let put = put
         .value(text.expose_secret())
-        .overwrite(read > 0)
+        .overwrite(overwrite)
+        .customize()
+        .config_override(once)
         .send()
         .await;
-    let version = put
+    Ok(put
         .map_err(|error| aws::failed(format!("write parameter {name}"), error))?
-        .version;
-    if version != read + 1 {
-        bail!(
-            "write parameter {name}: it became version {version} where {} was due, so that another process \
-             wrote it too: see that one program alone refreshes this token",
-            read + 1
-        );
-    }
-    Ok(TokenVersion::Ssm(version))
+        .version)
 }
 
 pub(super) async fn delete(name: &str) -> anyhow::Result<()> {

@@ -13,7 +13,7 @@ use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::RunId;
+use super::{RunId, check_version};
 use crate::{
     storage::{Replaced, Storage, Version},
     task::Stopped,
@@ -214,14 +214,9 @@ async fn read(storage: &Storage, key: &str) -> anyhow::Result<Option<(Holder, Ve
     let Some((body, version)) = storage.get(key).await.context("read the lease")? else {
         return Ok(None);
     };
-    let holder: Holder =
-        serde_json::from_slice(&body).with_context(|| format!("read the lease {key}"))?;
-    if holder.version > VERSION {
-        bail!(
-            "the lease {key} is of version {}, this program knows {VERSION}: update the program",
-            holder.version
-        );
-    }
+    let context = || format!("read the lease {key}");
+    check_version(&body, VERSION).with_context(context)?;
+    let holder = serde_json::from_slice(&body).with_context(context)?;
     Ok(Some((holder, version)))
 }
 

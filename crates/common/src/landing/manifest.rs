@@ -5,7 +5,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Origin, Part, RunId, Stream, keys};
+use super::{Origin, Part, RunId, Stream, check_version, keys};
 use crate::storage::{ObjectMeta, Storage, Written};
 
 /// The version that is written, and the highest that is understood.
@@ -130,14 +130,7 @@ impl Manifest {
     }
 
     fn parse(body: &[u8]) -> anyhow::Result<Self> {
-        #[derive(Deserialize)]
-        struct Versioned {
-            version: u32,
-        }
-        let Versioned { version } = serde_json::from_slice(body).context("it is no manifest")?;
-        if version > VERSION {
-            bail!("it is of version {version}, this program knows {VERSION}: update the program");
-        }
+        check_version(body, VERSION)?;
         serde_json::from_slice(body).context("it is no manifest")
     }
 }

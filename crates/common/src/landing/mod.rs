@@ -17,6 +17,8 @@ pub use part::{FinishedPart, Part, PartWriter};
 pub use run_id::RunId;
 pub use stream::{Origin, Stream, UnknownName};
 
+use anyhow::{anyhow, bail};
+use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 /// SHA-256 as 64 lower-case hex digits, the form of every checksum in the contract.
@@ -26,4 +28,26 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The `version` of a JSON object in landing or state, no higher than what the program `known`s.
+///
+/// # Errors
+/// When it is higher, named, or there is none; nothing of the content is in the message.
+pub fn check_version(json: &[u8], known: u32) -> anyhow::Result<u32> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let Versioned { version } = serde_json::from_slice(json).map_err(|error| {
+        anyhow!(
+            "it has no version (line {}, column {})",
+            error.line(),
+            error.column()
+        )
+    })?;
+    if version > known {
+        bail!("it is of version {version}, this program knows {known}: update the program");
+    }
+    Ok(version)
 }
