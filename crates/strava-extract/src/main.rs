@@ -1,1 +1,225 @@
-fn main() {}
+//! Wires `strava-extract` together; the work itself is in [`strava_extract::extract`] and
+//! [`strava_extract::export`].
+
+use std::{process::ExitCode, time::Duration};
+
+use common::{
+    landing::RunId,
+    storage::Storage,
+    task::{Closing, Refused, print, stop_token},
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Map, json};
+use strava_extract::{
+    archive::Archive,
+    check,
+    config::{
+        ApiArgs, AuthArgs, AuthCommand, AuthStatusArgs, CheckArgs, Command, Config, ExportArgs,
+        StatusArgs, Strava,
+    },
+    export, extract,
+    landing_run::LandingRun,
+    status,
+    strava_api::{Manners, StravaApi},
+    token::{Application, Queue, Tokens},
+};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    common::task::main("strava-extract", run).await
+}
+
+async fn run(config: Config) -> anyhow::Result<Closing> {
+    match config.command {
+        Command::Api(args) => Box::pin(api(args)).await,
+        Command::Export(args) => Box::pin(export(args)).await,
+        Command::Auth(AuthArgs {
+            command: AuthCommand::Status(args),
+        }) => auth_status(args).await,
+        Command::Status(args) => print_status(args).await,
+        Command::Check(args) => Box::pin(check(args)).await,
+    }
+}
+
+async fn api(args: ApiArgs) -> anyhow::Result<Closing> {
+    let (storage, stop) = (
+        Storage::open(&args.landing.landing_url).await?,
+        stop_token(),
+    );
+    let plan = extract::Plan {
+        streams: args.streams(),
+        max_vanished: args.max_vanished,
+        max_wait: args.max_wait,
+        retry_quarantined: args.retry_quarantined,
+    };
+    let manners = Manners {
+        attempts: args.attempts,
+        max_requests: args.max_requests,
+    };
+    let known = args.strava.store.strava_athlete_id.clone();
+    let (strava, run_id) = (
+        connect(
+            args.strava,
+            &storage,
+            &args.run.run_id,
+            args.max_wait,
+            manners,
+        )?,
+        args.run.run_id,
+    );
+
+    // Without an id at hand Strava is asked whose token it is, and the answer is not asked for twice.
+    let (athlete_id, athlete) = match known {
+        Some(id) => (id, None),
+        None => {
+            let answer = strava.athlete().await.map_err(extract::failure)?;
+            let id = extract::athlete_id(&answer.body)?;
+            strava.belongs_to(&id);
+            (id, Some(answer))
+        }
+    };
+    let mut landing = if args.dry_run {
+        LandingRun::look(&storage, &athlete_id, &run_id).await?
+    } else {
+        LandingRun::begin(&storage, &athlete_id, &run_id, args.max_wait, &stop).await?
+    };
+    let report = extract::run(&strava, &mut landing, &plan, athlete, stop).await;
+    landing.release().await?;
+    report.close()
+}
+
+async fn export(args: ExportArgs) -> anyhow::Result<Closing> {
+    let (storage, stop) = (
+        Storage::open(&args.landing.landing_url).await?,
+        stop_token(),
+    );
+    let mut archive = Archive::open(&args.path)?;
+    let athlete_id = match args.athlete_id {
+        Some(id) => id,
+        None => export::athlete_id(&mut archive)?.ok_or_else(|| {
+            Refused::new("the archive has no profile.csv that says whose it is: give --athlete-id")
+        })?,
+    };
+    let survey = export::survey(&mut archive)?;
+    let mut landing = LandingRun::begin(
+        &storage,
+        &athlete_id,
+        &args.run.run_id,
+        args.max_wait,
+        &stop,
+    )
+    .await?;
+    let report = export::run(&mut archive, &mut landing, &survey, &stop).await;
+    landing.release().await?;
+    report.close()
+}
+
+async fn auth_status(args: AuthStatusArgs) -> anyhow::Result<Closing> {
+    let store = match &args.store.strava_athlete_id {
+        Some(id) => args.store.strava_token_store.for_athlete(id),
+        None => args.store.strava_token_store,
+    };
+    let status =
+        check::token_status(&store, is_given(args.store.strava_refresh_token.as_ref())).await?;
+    let verdict = status.verdict();
+    if args.json {
+        print(serde_json::to_string(&status)?);
+    } else if let Ok(text) = &verdict {
+        print(text);
+    }
+    verdict.map(|_| Closing::done(Map::new()))
+}
+
+async fn print_status(args: StatusArgs) -> anyhow::Result<Closing> {
+    let storage = Storage::open(&args.landing.landing_url).await?;
+    let athletes = match args.strava_athlete_id {
+        Some(id) => vec![id],
+        None => status::athletes(&storage).await?,
+    };
+    let mut all = Vec::new();
+    for athlete in &athletes {
+        all.push(status::read(&storage, athlete).await?);
+    }
+    if args.json {
+        print(json!(all));
+    } else {
+        all.iter().for_each(|status| print(status.text()));
+    }
+    let mut counts = Map::new();
+    counts.insert("athletes".into(), json!(athletes.len()));
+    Ok(Closing::done(counts))
+}
+
+async fn check(args: CheckArgs) -> anyhow::Result<Closing> {
+    let storage = Storage::open(&args.landing.landing_url).await?;
+    let has_seed = is_given(args.strava.store.strava_refresh_token.as_ref());
+    let store = store_of(&args.strava);
+    let manners = Manners {
+        attempts: 1,
+        max_requests: None,
+    };
+    let strava = connect(
+        args.strava,
+        &storage,
+        &args.run.run_id,
+        Duration::ZERO,
+        manners,
+    )?;
+    let findings = check::run(&storage, &store, has_seed, &strava).await;
+    if args.json {
+        print(json!(findings));
+    } else {
+        for finding in &findings {
+            let mark = if finding.is_good { "ok" } else { "not ok" };
+            print(format!("{mark}: {}: {}", finding.what, finding.says));
+        }
+    }
+    check::verdict(&findings)?;
+    Ok(Closing::done(Map::new()))
+}
+
+fn connect(
+    strava: Strava,
+    storage: &Storage,
+    run_id: &RunId,
+    max_wait: Duration,
+    manners: Manners,
+) -> anyhow::Result<StravaApi> {
+    let store = store_of(&strava);
+    let application = Application {
+        client_id: strava.strava_client_id,
+        client_secret: strava.strava_client_secret,
+    };
+    let seed = strava
+        .store
+        .strava_refresh_token
+        .filter(|seed| is_given(Some(seed)));
+    let queue = Queue {
+        storage: storage.clone(),
+        run_id: run_id.clone(),
+        max_wait,
+    };
+    let athlete_id = strava.store.strava_athlete_id;
+    let tokens = Tokens::new(
+        &strava.strava_oauth_url,
+        application,
+        seed,
+        store,
+        athlete_id,
+        queue,
+        stop_token(),
+    )?;
+    StravaApi::new(strava.strava_api_url, tokens, manners, stop_token())
+}
+
+fn store_of(strava: &Strava) -> common::credentials::TokenStore {
+    match &strava.store.strava_athlete_id {
+        Some(id) => strava.store.strava_token_store.for_athlete(id),
+        None => strava.store.strava_token_store.clone(),
+    }
+}
+
+/// An empty variable is one that is not set.
+fn is_given(secret: Option<&SecretString>) -> bool {
+    secret.is_some_and(|secret| !secret.expose_secret().is_empty())
+}
