@@ -44,5 +44,7 @@ def variables(url: str) -> dict[str, str]:
         if not found.get(DBT_VARIABLES[keyword]):
             raise Refused(f"DATABASE_URL names no {keyword}; {EXAMPLE}")
     if "@" in found["DBT_HOST"] or not found["DBT_PORT"].isdigit():
-        raise Refused(f"DATABASE_URL has no plain host and port; {EXAMPLE}, and percent-encode '@' ':' '/' in the password")
+        raise Refused(
+            f"DATABASE_URL has no plain host and port; {EXAMPLE}, and percent-encode '@' ':' '/' in the password"
+        )
     return found

@@ -19,3 +19,8 @@ def log(level: str, message: str, event: str | None = None) -> None:
         return
     line = {"timestamp": datetime.now(UTC).isoformat(), "level": level.upper(), "message": message, "task": "dbt"}
     print(json.dumps(line | ({"dbt.event": event} if event else {})), flush=True)
+
+
+def say(line: str) -> None:
+    """Prints what a command was asked for."""
+    print(line, flush=True)

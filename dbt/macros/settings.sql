@@ -1,7 +1,6 @@
 {#- The last day of every calendar: a var, so that a build can be repeated; never the database's clock. -#}
 {% macro today() -%}
-    {%- set zone = modules.pytz.timezone(home_timezone()) -%}
-    cast('{{ var("today") or run_started_at.astimezone(zone).strftime("%Y-%m-%d") }}' as date)
+    cast('{{ var("today") or run_started_at.astimezone(modules.pytz.timezone(home_timezone())).strftime("%Y-%m-%d") }}' as date)
 {%- endmacro %}
 
 {#- The IANA name of the zone in which an activity of unknown zone happened. -#}

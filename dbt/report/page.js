@@ -30,9 +30,13 @@ async function draw(chart) {
   svg.setAttribute("aria-label", section.querySelector(".chart").dataset.description);
 }
 
-async function drawAll() {
-  for (const chart of charts) await draw(chart);
-  document.documentElement.dataset.drawn = charts.length;
+// One after the other, also when theme and width change together.
+let drawing = Promise.resolve();
+function drawAll() {
+  drawing = drawing.then(async () => {
+    for (const chart of charts) await draw(chart);
+    document.documentElement.dataset.drawn = charts.length;
+  });
 }
 
 for (const chart of charts) {

@@ -41,7 +41,11 @@ def render(marts: Marts, other_athletes: int = 0) -> tuple[str, int]:
     sections = [chart.section(marts) for chart in CHARTS]
     drawn = [section for section in sections if section.missing is None]
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
     )
     page = environment.get_template("page.html.j2").render(
         headline=headline(marts),

@@ -25,11 +25,17 @@ class Theme:
 
     def config(self) -> dict:
         """Vega-Lite's configuration. Marks are hidden from screen readers: the chart has a description and a table."""
-        quiet = {"aria": False, "labelColor": self.muted, "titleColor": self.muted, "labelFontSize": 12, "titleFontSize": 12}
+        quiet = {
+            "aria": False,
+            "labelColor": self.muted,
+            "titleColor": self.muted,
+            "labelFontSize": 12,
+            "titleFontSize": 12,
+        }
         return {
             "background": self.surface,
             "font": FONT,
-            "padding": {"left": 0, "right": 4, "top": 4, "bottom": 0},
+            "padding": {"left": 0, "right": 4, "top": 4, "bottom": 6},
             "view": {"stroke": None},
             "mark": {"aria": False},
             "text": {"aria": False, "fontSize": 12},
@@ -46,6 +52,8 @@ class Theme:
                 "labelColor": self.ink,
                 "labelFontSize": 13,
                 "titleFontWeight": "normal",
+                "titleOrient": "left",
+                "titlePadding": 10,
                 "symbolSize": 220,
                 "symbolStrokeWidth": 2.5,
                 "columnPadding": 18,

@@ -12,14 +12,15 @@ living as (
 
     select
         *,
-        bool_or(origin = 'api') over (partition by athlete_id, activity_id) as in_api,
-        bool_or(origin = 'export') over (partition by athlete_id, activity_id) as in_export,
-        max(energy_kilocalories) filter (where origin = 'export') over (partition by athlete_id, activity_id) as exported_kilocalories,
-        max(gear_name) filter (where origin = 'export') over (partition by athlete_id, activity_id) as exported_gear_name
+        bool_or(origin = 'api') over of_activity as in_api,
+        bool_or(origin = 'export') over of_activity as in_export,
+        max(energy_kilocalories) filter (where origin = 'export') over of_activity as exported_kilocalories,
+        max(gear_name) filter (where origin = 'export') over of_activity as exported_gear_name
     from said
     where
         not is_deleted
         and (deleted_at is null or fetched_at > deleted_at)
+    window of_activity as (partition by athlete_id, activity_id)
 
 ),
 
@@ -27,7 +28,7 @@ preferred as (
 
     select distinct on (athlete_id, activity_id) *
     from living
-    order by athlete_id, activity_id, (origin = 'api') desc, fetched_at desc
+    order by athlete_id asc, activity_id asc, (origin = 'api') desc, fetched_at desc
 
 )
 

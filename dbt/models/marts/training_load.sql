@@ -1,11 +1,3 @@
-{#-
-    Both averages follow y += (load - y) * (1 - exp(-1 / tau)) from day to day. A recursion would take a step per day;
-    the closed form is one sum: y at day t = alpha * exp(-t / tau) * sum(load_s * exp(s / tau), s <= t).
-    exp(t / 7) leaves the range of a double after day 4,968, so the sum starts anew every 2,048 days, and what the
-    block before ended with fades out from there; two blocks back nothing is left (exp(-2048 / 42) = 7e-22).
--#}
-{% set time_constants = {'ctl': 42, 'atl': 7} %}
-{% set block_days = 2048 %}
 {% set seed = var('training_load_seed') %}
 
 with trained as (
@@ -51,8 +43,8 @@ daily as (
         calendar.athlete_id,
         calendar.day,
         calendar.t,
-        calendar.t / {{ block_days }} as block,
-        calendar.t % {{ block_days }} as i,
+        calendar.t / 2048 as block,
+        calendar.t % 2048 as i,
         coalesce(trained.activity_count, 0) as activity_count,
         coalesce(trained.load, 0) as load
     from calendar
@@ -67,10 +59,9 @@ block_ends as (
 
     select
         athlete_id,
-        block
-        {%- for name, tau in time_constants.items() %},
-        sum(load * exp(i / {{ tau }}.0)) * exp(-{{ block_days - 1 }} / {{ tau }}.0) as {{ name }}
-        {%- endfor %}
+        block + 1 as next_block,
+        {{ block_end(42) }} as ctl,
+        {{ block_end(7) }} as atl
     from daily
     group by athlete_id, block
 
@@ -79,21 +70,14 @@ block_ends as (
 averaged as (
 
     select
-        daily.*
-        {%- for name, tau in time_constants.items() %},
-        (1 - exp(-1 / {{ tau }}.0)) * (
-            exp(-daily.i / {{ tau }}.0) * sum(daily.load * exp(daily.i / {{ tau }}.0)) over in_block
-            + exp(-(daily.i + 1) / {{ tau }}.0) * case
-                when daily.block = 0 then {{ seed }} / (1 - exp(-1 / {{ tau }}.0))
-                else block_ends.{{ name }}
-            end
-        ) as {{ name }}
-        {%- endfor %}
+        daily.*,
+        {{ block_average(42, 'block_ends.ctl', seed) }} as ctl,
+        {{ block_average(7, 'block_ends.atl', seed) }} as atl
     from daily
     left join block_ends
         on
             daily.athlete_id = block_ends.athlete_id
-            and daily.block = block_ends.block + 1
+            and daily.block = block_ends.next_block
     window in_block as (partition by daily.athlete_id, daily.block order by daily.day)
 
 ),

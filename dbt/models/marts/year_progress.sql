@@ -87,7 +87,7 @@ select
     is_active_day,
     days_in_year,
     {{ rounded('day_of_year / cast(days_in_year as numeric)', 6) }} as year_fraction,
-    {% if goals -%}
+    {% if goals is mapping and goals -%}
     case sport_group
         {%- for group, goal in goals.items() %}
         when '{{ group }}' then {{ rounded(goal ~ ' * day_of_year / cast(days_in_year as numeric)') }}

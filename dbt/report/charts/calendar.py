@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import calendar as months
-from datetime import date, timedelta
-from itertools import groupby
+from bisect import bisect
+from datetime import date
+from itertools import groupby, pairwise
 
 import altair as alt
 
@@ -56,12 +57,14 @@ def section(marts: Marts) -> Section:
             "The table has the sums of each month."
         ),
         datasets={
-            "calendar": [cell(row, last) for row in rows],
+            "calendar": [cell(row, last, steps) for row in rows],
             "calendar_names": [name for year in range(first, last + 1) for name in names(year, last)],
         },
         draw=lambda theme, narrow: draw(theme, narrow, years, steps),
         table=by_month(rows),
-        folded=tuple(folded_height(width) for width in ("wide", "narrow")) if years > UNFOLDED_YEARS["narrow"] else None,
+        folded=tuple(folded_height(width) for width in ("wide", "narrow"))
+        if years > UNFOLDED_YEARS["narrow"]
+        else None,
     )
 
 
@@ -81,10 +84,11 @@ def place(day: date, last_year: int) -> dict:
     }
 
 
-def cell(row: dict, last_year: int) -> dict:
+def cell(row: dict, last_year: int, steps: list[int]) -> dict:
     return {
         "day": f"{row['day']}T00:00:00",
         "load": round(row["load"], 1),
+        "level": levels(steps)[bisect(steps, row["load"])],
         "activities": row["activities"],
         "distance": row["distance"],
         "hours": row["hours"],
@@ -105,14 +109,20 @@ def names(year: int, last_year: int) -> list[dict]:
     return halves + [name(months.month_abbr[month], "month", date(year, month, 7)) for month in range(1, 13)]
 
 
-def thresholds(loads: list[float]) -> list[float]:
+def thresholds(loads: list[float]) -> list[int]:
     """Four steps that divide the active days into fifths, at round numbers and never two alike."""
     ordered = sorted(loads) or [0]
-    steps: list[float] = []
+    steps: list[int] = []
     for part in (0.2, 0.4, 0.6, 0.8):
         step = 5 * round(ordered[int(part * (len(ordered) - 1))] / 5)
         steps.append(max(step, steps[-1] + 5 if steps else 5))
     return steps
+
+
+def levels(steps: list[int]) -> list[str]:
+    """What the five colours stand for."""
+    between = [f"{low}–{high}" for low, high in pairwise(steps)]
+    return [f"below {steps[0]}", *between, f"{steps[-1]} and more"]
 
 
 def streak(rows: list[dict]) -> str:
@@ -128,7 +138,9 @@ def by_month(rows: list[dict]) -> Table:
         active = sum(1 for day in days if day["activities"])
         sums = [sum(day[key] for day in days) for key in ("activities", "distance", "hours", "load")]
         body.append([f"{months.month_name[month]} {year}", str(active), *(f"{value:,.0f}" for value in sums)])
-    return Table(header=["Month", "Active days", "Activities", "Distance, km", "Moving time, h", "Load"], rows=body[::-1])
+    return Table(
+        header=["Month", "Active days", "Activities", "Distance, km", "Moving time, h", "Load"], rows=body[::-1]
+    )
 
 
 def folded_height(width: str) -> int:
@@ -136,7 +148,7 @@ def folded_height(width: str) -> int:
     return round(blocks * BLOCK * CELL_PIXELS[width] + 56)
 
 
-def draw(theme: Theme, narrow: bool, years: int, steps: list[float]) -> alt.LayerChart:
+def draw(theme: Theme, narrow: bool, years: int, steps: list[int]) -> alt.LayerChart:
     week, row, weeks = ("half_week", "half_row", 27) if narrow else ("week", "row", 54)
     height = (2 if narrow else 1) * years * BLOCK
     across = alt.Scale(domain=[-MARGIN, weeks], nice=False, zero=False)
@@ -162,9 +174,11 @@ def draw(theme: Theme, narrow: bool, years: int, steps: list[float]) -> alt.Laye
     rest = cells.transform_filter("datum.activities === 0").encode(color=alt.value(theme.rest))
     active = cells.transform_filter("datum.activities > 0").encode(
         color=alt.Color(
-            "load:Q",
-            scale=alt.Scale(type="threshold", domain=steps, range=list(theme.ramp)),
-            legend=alt.Legend(title="Load of the day", orient="top", direction="horizontal", symbolType="square", type="symbol"),
+            "level:N",
+            scale=alt.Scale(domain=levels(steps), range=list(theme.ramp)),
+            legend=alt.Legend(
+                title="Load", orient="top", symbolType="square", symbolStrokeWidth=0, columns=3 if narrow else 5
+            ),
         )
     )
     text = alt.Chart(alt.NamedData("calendar_names")).encode(

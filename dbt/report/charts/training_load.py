@@ -54,12 +54,12 @@ def section(marts: Marts) -> Section:
         key="training_load",
         title=TITLE,
         lead=(
-            "An hour at threshold counts 100. Fitness is what you carry, fatigue what you feel; form is yesterday's difference, "
-            "and above zero you are rested."
+            "An hour at threshold counts 100. Fitness is what you carry, fatigue what you feel; form is yesterday's "
+            "difference, and above zero you are rested."
         ),
         description=(
-            f"Line chart of fitness, fatigue and form per day, up to {now['day'][:10]}: fitness {now['ctl']:.0f}, fatigue "
-            f"{now['atl']:.0f}, form {now['tsb']:+.0f} on the last day. The table has the last day of each month."
+            f"Line chart of fitness, fatigue and form per day, up to {now['day'][:10]}: fitness {now['ctl']:.0f}, "
+            f"fatigue {now['atl']:.0f}, form {now['tsb']:+.0f} on the last day. The table has each month."
         ),
         datasets={"training_load": rows},
         draw=draw_with(next(iter(spans.values()))),
@@ -67,7 +67,8 @@ def section(marts: Marts) -> Section:
         table=Table(
             header=["Month", "Load", "Fitness", "Fatigue", "Form"],
             rows=[
-                [m["month"], f"{m['load']:,.0f}", f"{m['ctl']:.0f}", f"{m['atl']:.0f}", f"{m['tsb']:+.0f}"] for m in months
+                [m["month"], f"{m['load']:,.0f}", f"{m['ctl']:.0f}", f"{m['atl']:.0f}", f"{m['tsb']:+.0f}"]
+                for m in months
             ],
         ),
     )
@@ -78,18 +79,23 @@ def draw_with(first_span: int):
 
     def draw(theme: Theme, narrow: bool) -> alt.LayerChart:
         span = alt.param(name="span", value=first_span)
-        pointed = alt.selection_point(name="day", fields=["day"], nearest=True, on="pointermove", clear="pointerout", empty=False)
+        pointed = alt.selection_point(
+            name="day", fields=["day"], nearest=True, on="pointermove", clear="pointerout", empty=False
+        )
         days = (
             alt.Chart(alt.NamedData("training_load", format=alt.DataFormat(parse={"day": "date"})))
             .transform_filter("span === 0 || datum.age < span")
             .encode(
                 x=alt.X(
                     "day:T",
-                    axis=alt.Axis(title=None, grid=False, tickCount=4 if narrow else 8, labelFlush=True, labelOverlap=True),
+                    axis=alt.Axis(
+                        title=None, grid=False, tickCount=4 if narrow else 8, labelFlush=True, labelOverlap=True
+                    ),
                 )
             )
         )
         series = list(SERIES.values())
+        legend = alt.Legend(title=None, orient="top", symbolType="stroke", columns=1 if narrow else 3)
         lines = (
             days.transform_fold(list(SERIES), as_=["series", "value"])
             .transform_calculate(name=f"{SERIES!r}[datum.series]")
@@ -99,10 +105,12 @@ def draw_with(first_span: int):
                 color=alt.Color(
                     "name:N",
                     scale=alt.Scale(domain=series, range=[theme.first, theme.second, theme.third]),
-                    legend=alt.Legend(title=None, orient="top", symbolType="stroke", columns=1 if narrow else 3),
+                    legend=legend,
                 ),
-                strokeDash=alt.StrokeDash("name:N", scale=alt.Scale(domain=series, range=[[1, 0], [5, 3], [2, 2]])),
-                strokeWidth=alt.StrokeWidth("name:N", scale=alt.Scale(domain=series, range=[2.6, 1.4, 1.4]), legend=None),
+                strokeDash=alt.StrokeDash(
+                    "name:N", scale=alt.Scale(domain=series, range=[[1, 0], [5, 3], [2, 2]]), legend=legend
+                ),
+                strokeWidth=alt.condition("datum.series === 'ctl'", alt.value(2.6), alt.value(1.5)),
             )
         )
         fitness = days.mark_area(color=theme.first, opacity=0.1).encode(y="ctl:Q")
@@ -121,7 +129,11 @@ def draw_with(first_span: int):
             )
             .add_params(pointed)
         )
-        ground = days.transform_filter("datum.age === 0").mark_rule(color=theme.muted).encode(x=alt.value(0), x2=alt.value("width"), y=alt.datum(0))
+        ground = (
+            days.transform_filter("datum.age === 0")
+            .mark_rule(color=theme.muted)
+            .encode(x=alt.value(0), x2=alt.value("width"), y=alt.datum(0))
+        )
         return (
             alt.layer(fitness, ground, lines, day)
             .add_params(span)

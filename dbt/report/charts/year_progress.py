@@ -44,7 +44,7 @@ def section(marts: Marts) -> Section:
             lead="",
             missing="marts.year_progress has no row: no activity has been loaded yet, or none with a date.",
         )
-    latest = max(row["year"] for row in rows)
+    first, latest = min(row["year"] for row in rows), max(row["year"] for row in rows)
     totals = [row for row in rows if row["sport"] == "All" and row["is_last"]]
     for row in rows:
         row["kind"] = KINDS[min(row.pop("years_ago"), 2)]
@@ -55,8 +55,8 @@ def section(marts: Marts) -> Section:
         title=TITLE,
         lead="What had been done by each day of the year, this year against all the years before.",
         description=(
-            f"Line chart: total since 1 January over the days of the year, one line per year from {min(r['year'] for r in totals)} "
-            f"to {latest}, this year and last year set off from the earlier ones. The table has the totals of each year."
+            f"Line chart: total since 1 January over the days of the year, one line per year from {first} to {latest}, "
+            "this year and last year set off from the earlier ones. The table has the totals of each year."
         ),
         datasets={"year_progress": rows},
         draw=draw,
@@ -81,7 +81,9 @@ def weight(rows: list[dict], sport: str) -> float:
 def draw(theme: Theme, narrow: bool) -> alt.LayerChart:
     measure = alt.param(name="measure", value="distance")
     sport = alt.param(name="sport", value="All")
-    pointed = alt.selection_point(name="pointed", fields=["year"], nearest=True, on="pointermove", clear="pointerout", empty=False)
+    pointed = alt.selection_point(
+        name="pointed", fields=["year"], nearest=True, on="pointermove", clear="pointerout", empty=False
+    )
     rows = (
         alt.Chart(alt.NamedData("year_progress"))
         .transform_filter("datum.sport === sport")
@@ -103,18 +105,19 @@ def draw(theme: Theme, narrow: bool) -> alt.LayerChart:
                 axis=alt.Axis(
                     title=None,
                     tickCount=5,
-                    labelExpr="format(datum.value, ',') + (measure === 'distance' ? ' km' : measure === 'hours' ? ' h' : '')",
+                    labelExpr="format(datum.value, ',') + {distance: ' km', hours: ' h', activities: ''}[measure]",
                 ),
             ),
             detail="year:N",
         )
     )
+    legend = alt.Legend(title=None, orient="top", symbolType="stroke")
     colour = alt.Color(
         "kind:N",
         scale=alt.Scale(domain=list(KINDS), range=[theme.first, theme.second, theme.past]),
-        legend=alt.Legend(title=None, orient="top", symbolType="stroke"),
+        legend=legend,
     )
-    dash = alt.StrokeDash("kind:N", scale=alt.Scale(domain=list(KINDS), range=[[1, 0], [7, 3], [1, 0]]), legend=None)
+    dash = alt.StrokeDash("kind:N", scale=alt.Scale(domain=list(KINDS), range=[[1, 0], [7, 3], [1, 0]]), legend=legend)
 
     def lines(kind: str, width: float) -> alt.Chart:
         return (
@@ -123,8 +126,8 @@ def draw(theme: Theme, narrow: bool) -> alt.LayerChart:
             .encode(color=colour, strokeDash=dash)
         )
 
-    lifted = (
-        rows.transform_filter(pointed).mark_line(interpolate="step-after", strokeWidth=3).encode(color=alt.value(theme.ink))
+    lifted = rows.mark_line(interpolate="step-after", strokeWidth=2.5, color=theme.ink).encode(
+        opacity=alt.condition(pointed, alt.value(1), alt.value(0))
     )
     # nearest needs points; these are there to be pointed at, not to be seen
     points = (
