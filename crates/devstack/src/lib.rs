@@ -3,6 +3,7 @@
 pub mod aws;
 pub mod child;
 pub mod config;
+pub mod ecs;
 pub mod exec;
 pub mod open_meteo;
 pub mod postgres;

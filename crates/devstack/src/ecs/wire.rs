@@ -25,6 +25,10 @@ impl Refusal {
         Self { status: StatusCode::FORBIDDEN, ..Self::new(code, message) }
     }
 
+    pub(super) fn server(code: &'static str, message: impl Into<String>) -> Self {
+        Self { status: StatusCode::INTERNAL_SERVER_ERROR, ..Self::new(code, message) }
+    }
+
     /// The most frequent one: a field's value is wrong.
     pub(super) fn invalid(message: impl Into<String>) -> Self {
         Self::new("InvalidParameterException", message)
