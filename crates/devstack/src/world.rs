@@ -79,6 +79,7 @@ impl Running {
                 ("STRAVA_CLIENT_ID", simulator.client_id().to_owned()),
                 ("STRAVA_CLIENT_SECRET", simulator.client_secret().to_owned()),
                 ("STRAVA_REFRESH_TOKEN", simulator.refresh_token()),
+                ("STRAVA_ATHLETE_ID", simulator.athlete_id().to_string()),
                 (
                     "STRAVA_TOKEN_STORE",
                     format!("{}-{{athlete_id}}.json", file_url(state, "token")),
@@ -116,6 +117,8 @@ pub struct World {
 impl World {
     /// Starts all services at once; where one fails, the others are stopped again.
     pub async fn start(state: State, args: &WorldArgs) -> anyhow::Result<Self> {
+        let landing = state.folder().join("landing");
+        std::fs::create_dir_all(&landing).with_context(|| format!("make {}", landing.display()))?;
         let services = args.services();
         let outcomes = join_all(services.iter().map(|service| service.start(&state, args))).await;
         let mut world = Self {
