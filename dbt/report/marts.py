@@ -23,7 +23,7 @@ class Marts:
 
     def rows(self, query: str) -> list[dict]:
         """Runs `query`, in which {mart} stands for a mart and {mine} for the condition that a row is the athlete's."""
-        mine = f"athlete_id = {int(self.athlete_id)}" if self.athlete_id is not None else "false"
+        mine = f"athlete_id = {int(self.athlete_id)}" if self.athlete_id is not None else "athlete_id is null"
         try:
             statement = query.format(**self._relations, mine=mine)
         except KeyError as unknown:
