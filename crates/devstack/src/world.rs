@@ -10,6 +10,7 @@ use futures_util::future::{join_all, pending, select_all};
 use crate::aws::Aws;
 use crate::child::Server;
 use crate::config::WorldArgs;
+use crate::ecs::LocalEcs;
 use crate::postgres::Postgres;
 use crate::state::{State, write_private};
 use crate::strava::Simulator;
@@ -20,12 +21,19 @@ pub enum Service {
     Postgres,
     Aws,
     Strava,
+    /// The tasks of `iac/tasks.json`, in the world that the others make.
+    Ecs,
 }
 
 impl Service {
-    pub const ALL: [Self; 3] = [Self::Postgres, Self::Aws, Self::Strava];
+    pub const ALL: [Self; 4] = [Self::Postgres, Self::Aws, Self::Strava, Self::Ecs];
 
-    async fn start(self, state: &State, args: &WorldArgs) -> anyhow::Result<Running> {
+    async fn start(
+        self,
+        state: &State,
+        args: &WorldArgs,
+        variables: &[(&'static str, String)],
+    ) -> anyhow::Result<Running> {
         let started = Instant::now();
         let running = match self {
             Self::Postgres => Running::Postgres(Postgres::start(state, &args.search_path).await?),
@@ -34,6 +42,7 @@ impl Service {
                 let kept = state.of_service("strava")?.join("state.json");
                 Running::Strava(Simulator::start(args.strava(kept)).await?)
             }
+            Self::Ecs => Running::Ecs(LocalEcs::start(variables).await?),
         };
         let seconds = started.elapsed().as_secs_f64();
         tracing::info!(
@@ -50,6 +59,7 @@ enum Running {
     Postgres(Postgres),
     Aws(Aws),
     Strava(Simulator),
+    Ecs(LocalEcs),
 }
 
 impl Running {
@@ -58,6 +68,7 @@ impl Running {
             Self::Postgres(_) => "PostgreSQL (fsync off)",
             Self::Aws(_) => "S3 and SSM (moto, in memory)",
             Self::Strava(_) => "Strava (simulated)",
+            Self::Ecs(_) => "ECS and CloudWatch Logs (local processes)",
         }
     }
 
@@ -66,6 +77,7 @@ impl Running {
             Self::Postgres(postgres) => postgres.address(),
             Self::Aws(aws) => aws.address(),
             Self::Strava(simulator) => simulator.address().to_string(),
+            Self::Ecs(ecs) => ecs.address(),
         }
     }
 
@@ -86,6 +98,7 @@ impl Running {
                 ),
                 ("DEVSTACK_STRAVA_CONTROL", simulator.control_url()),
             ],
+            Self::Ecs(ecs) => ecs.environment(),
         }
     }
 
@@ -94,7 +107,7 @@ impl Running {
         match self {
             Self::Postgres(postgres) => Some(postgres.server()),
             Self::Aws(aws) => Some(aws.server()),
-            Self::Strava(_) => None,
+            Self::Strava(_) | Self::Ecs(_) => None,
         }
     }
 
@@ -103,6 +116,10 @@ impl Running {
             Self::Postgres(postgres) => postgres.stop().await,
             Self::Aws(aws) => aws.stop().await,
             Self::Strava(simulator) => simulator.stop(),
+            Self::Ecs(ecs) => {
+                ecs.stop().await;
+                Ok(())
+            }
         }
     }
 }
@@ -119,17 +136,29 @@ impl World {
     pub async fn start(state: State, args: &WorldArgs) -> anyhow::Result<Self> {
         let landing = state.folder().join("landing");
         std::fs::create_dir_all(&landing).with_context(|| format!("make {}", landing.display()))?;
-        let services = args.services();
-        let outcomes = join_all(services.iter().map(|service| service.start(&state, args))).await;
         let mut world = Self {
             state,
             running: Vec::new(),
         };
         let mut failure = None;
-        for outcome in outcomes {
-            match outcome {
-                Ok(running) => world.running.push(running),
-                Err(error) => failure = failure.or(Some(error)),
+        // ECS gives its tasks the addresses of all others, so it starts when they have.
+        let (last, first): (Vec<_>, Vec<_>) = args
+            .services()
+            .into_iter()
+            .partition(|service| *service == Service::Ecs);
+        for services in [first, last] {
+            if failure.is_some() {
+                break;
+            }
+            let variables = world.environment();
+            let starting = services
+                .iter()
+                .map(|service| service.start(&world.state, args, &variables));
+            for outcome in join_all(starting).await {
+                match outcome {
+                    Ok(running) => world.running.push(running),
+                    Err(error) => failure = failure.or(Some(error)),
+                }
             }
         }
         if failure.is_none() {
@@ -172,7 +201,15 @@ impl World {
     pub async fn stop(self) -> anyhow::Result<()> {
         // Nobody must read addresses at which nothing answers any more.
         _ = std::fs::remove_file(self.state.environment());
-        let outcomes = join_all(self.running.into_iter().map(Running::stop)).await;
+        let (ecs, others): (Vec<_>, Vec<_>) = self
+            .running
+            .into_iter()
+            .partition(|running| matches!(running, Running::Ecs(_)));
+        let mut outcomes = Vec::new();
+        // The tasks of ECS use the others until they end.
+        for running in [ecs, others] {
+            outcomes.extend(join_all(running.into_iter().map(Running::stop)).await);
+        }
         outcomes
             .into_iter()
             .collect::<anyhow::Result<Vec<()>>>()

@@ -31,8 +31,11 @@ pub(super) struct Calls(Mutex<VecDeque<Call>>);
 
 impl Calls {
     pub(super) fn record(&self, service: &str, operation: &str, headers: &HeaderMap, body: &[u8]) {
-        let authorization = headers.get("authorization").and_then(|value| value.to_str().ok());
-        let caller = authorization.and_then(|value| value.split_once("Credential=")?.1.split('/').next());
+        let authorization = headers
+            .get("authorization")
+            .and_then(|value| value.to_str().ok());
+        let caller =
+            authorization.and_then(|value| value.split_once("Credential=")?.1.split('/').next());
         let call = Call {
             service: service.to_owned(),
             operation: operation.to_owned(),
@@ -47,7 +50,12 @@ impl Calls {
     }
 
     fn all(&self) -> Vec<Call> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .cloned()
+            .collect()
     }
 }
 

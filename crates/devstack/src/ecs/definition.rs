@@ -101,18 +101,21 @@ impl Definitions {
     pub(super) fn from_tasks(config: &Config) -> anyhow::Result<Self> {
         let definitions = Self::default();
         for (name, entry) in &config.tasks.tasks {
-            let request = request_of(name, entry, config).with_context(|| format!("task {name}"))?;
+            let request =
+                request_of(name, entry, config).with_context(|| format!("task {name}"))?;
             let body = serde_json::to_vec(&request)?;
-            definitions
-                .register(config, &body)
-                .map_err(|refusal| anyhow::anyhow!("task {name} is no valid task definition: {refusal:?}"))?;
+            definitions.register(config, &body).map_err(|refusal| {
+                anyhow::anyhow!("task {name} is no valid task definition: {refusal:?}")
+            })?;
         }
         Ok(definitions)
     }
 
     /// Finds `family`, `family:revision` or an ARN.
     pub(super) fn find(&self, name: &str) -> Result<Arc<Definition>, Refusal> {
-        let short = name.rsplit_once("task-definition/").map_or(name, |(_, short)| short);
+        let short = name
+            .rsplit_once("task-definition/")
+            .map_or(name, |(_, short)| short);
         let (family, revision) = match short.split_once(':') {
             Some((family, revision)) => (family, revision.parse::<usize>().ok()),
             None => (short, None),
@@ -123,11 +126,19 @@ impl Definitions {
             None if short.contains(':') => None,
             None => revisions.last(),
         });
-        found.cloned().ok_or_else(|| Refusal::client("TaskDefinition not found."))
+        found
+            .cloned()
+            .ok_or_else(|| Refusal::client("TaskDefinition not found."))
     }
 
     pub(super) fn each_log_group(&self, mut with: impl FnMut(&str)) {
-        for definition in self.0.lock().unwrap_or_else(PoisonError::into_inner).values().flatten() {
+        for definition in self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .flatten()
+        {
             if let Some((group, _)) = definition.container.log_stream("") {
                 with(&group);
             }
@@ -142,9 +153,19 @@ impl Definitions {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let revisions = known.entry(request.family.clone()).or_default();
         let revision = revisions.len() + 1;
-        let arn = format!("arn:aws:ecs:{}:{ACCOUNT}:task-definition/{}:{revision}", config.region, request.family);
+        let arn = format!(
+            "arn:aws:ecs:{}:{ACCOUNT}:task-definition/{}:{revision}",
+            config.region, request.family
+        );
         complete(&mut shown, &arn, revision);
-        let definition = Arc::new(Definition { family: request.family, arn, cpu, memory, container, shown });
+        let definition = Arc::new(Definition {
+            family: request.family,
+            arn,
+            cpu,
+            memory,
+            container,
+            shown,
+        });
         revisions.push(Arc::clone(&definition));
         Ok(definition)
     }
@@ -152,7 +173,9 @@ impl Definitions {
 
 /// Adds what ECS itself says of a definition.
 fn complete(shown: &mut Value, arn: &str, revision: usize) {
-    let Some(fields) = shown.as_object_mut() else { return };
+    let Some(fields) = shown.as_object_mut() else {
+        return;
+    };
     fields.remove("tags");
     for (name, value) in [
         ("taskDefinitionArn", json!(arn)),
@@ -160,18 +183,34 @@ fn complete(shown: &mut Value, arn: &str, revision: usize) {
         ("status", json!("ACTIVE")),
         ("compatibilities", json!(["EC2", "FARGATE"])),
         ("registeredAt", seconds(Timestamp::now())),
-        ("registeredBy", json!(format!("arn:aws:iam::{ACCOUNT}:user/devstack"))),
+        (
+            "registeredBy",
+            json!(format!("arn:aws:iam::{ACCOUNT}:user/devstack")),
+        ),
     ] {
         fields.insert(name.to_owned(), value);
     }
     for name in ["volumes", "placementConstraints", "requiresAttributes"] {
         fields.entry(name).or_insert_with(|| json!([]));
     }
-    for container in fields.get_mut("containerDefinitions").and_then(Value::as_array_mut).into_iter().flatten() {
-        let Some(container) = container.as_object_mut() else { continue };
+    for container in fields
+        .get_mut("containerDefinitions")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
+        let Some(container) = container.as_object_mut() else {
+            continue;
+        };
         container.entry("essential").or_insert(json!(true));
         container.entry("cpu").or_insert(json!(0));
-        for name in ["environment", "mountPoints", "portMappings", "systemControls", "volumesFrom"] {
+        for name in [
+            "environment",
+            "mountPoints",
+            "portMappings",
+            "systemControls",
+            "volumesFrom",
+        ] {
             container.entry(name).or_insert_with(|| json!([]));
         }
     }
@@ -190,22 +229,34 @@ struct RegisterRequest {
 impl RegisterRequest {
     fn size(&self) -> Result<(u32, u32), Refusal> {
         if self.network_mode.as_deref() != Some("awsvpc") {
-            return Err(Refusal::client("Fargate only supports network mode 'awsvpc'."));
+            return Err(Refusal::client(
+                "Fargate only supports network mode 'awsvpc'.",
+            ));
         }
         size(self.cpu.as_deref(), self.memory.as_deref())
     }
 
     fn container(&self) -> Result<Container, Refusal> {
         let [container] = self.container_definitions.as_slice() else {
-            return Err(Refusal::client("devstack runs tasks of exactly one container."));
+            return Err(Refusal::client(
+                "devstack runs tasks of exactly one container.",
+            ));
         };
         if container.image_name().is_empty() {
-            return Err(Refusal::client("Container.image should not be null or empty."));
+            return Err(Refusal::client(
+                "Container.image should not be null or empty.",
+            ));
         }
         if !(2..=120).contains(&container.stop_timeout) {
-            return Err(Refusal::client("Fargate requires stopTimeout to be between 2 and 120 seconds."));
+            return Err(Refusal::client(
+                "Fargate requires stopTimeout to be between 2 and 120 seconds.",
+            ));
         }
-        if let Some(secret) = container.secrets.iter().find(|s| container.environment.iter().any(|v| v.name == s.name)) {
+        if let Some(secret) = container
+            .secrets
+            .iter()
+            .find(|s| container.environment.iter().any(|v| v.name == s.name))
+        {
             return Err(Refusal::client(format!(
                 "The secret name must be unique and not shared with any new or existing environment variables set on \
                  the container, such as '{}'.",
@@ -213,10 +264,14 @@ impl RegisterRequest {
             )));
         }
         match &container.log_configuration {
-            Some(log) if log.log_driver != "awslogs" => Err(Refusal::client("devstack knows the log driver awslogs.")),
-            Some(log) if !log.options.contains_key("awslogs-stream-prefix") => Err(Refusal::client(
-                "Log driver awslogs requires option 'awslogs-stream-prefix' on Fargate.",
-            )),
+            Some(log) if log.log_driver != "awslogs" => {
+                Err(Refusal::client("devstack knows the log driver awslogs."))
+            }
+            Some(log) if !log.options.contains_key("awslogs-stream-prefix") => {
+                Err(Refusal::client(
+                    "Log driver awslogs requires option 'awslogs-stream-prefix' on Fargate.",
+                ))
+            }
             _ => Ok(container.clone()),
         }
     }
@@ -226,7 +281,11 @@ impl RegisterRequest {
 pub(super) fn size(cpu: Option<&str>, memory: Option<&str>) -> Result<(u32, u32), Refusal> {
     let number = |text: Option<&str>, what: &str| {
         text.and_then(|text| text.parse::<u32>().ok())
-            .ok_or_else(|| Refusal::client(format!("Fargate requires that '{what}' be defined at the task level.")))
+            .ok_or_else(|| {
+                Refusal::client(format!(
+                    "Fargate requires that '{what}' be defined at the task level."
+                ))
+            })
     };
     let (cpu, memory) = (number(cpu, "cpu")?, number(memory, "memory")?);
     let sold = FARGATE_SIZES.iter().any(|&(units, least, most, step)| {
@@ -234,7 +293,9 @@ pub(super) fn size(cpu: Option<&str>, memory: Option<&str>) -> Result<(u32, u32)
     });
     let sold = sold && !(cpu == 256 && memory == 1536);
     sold.then_some((cpu, memory)).ok_or_else(|| {
-        Refusal::client("No Fargate configuration exists for given values: check the pair of cpu and memory.")
+        Refusal::client(
+            "No Fargate configuration exists for given values: check the pair of cpu and memory.",
+        )
     })
 }
 
@@ -247,7 +308,11 @@ fn request_of(name: &str, entry: &TaskEntry, config: &Config) -> anyhow::Result<
             environment.push(json!({"name": name, "value": value}));
         }
     }
-    let secrets: Vec<Value> = entry.secrets.iter().map(|(name, path)| secret_of(name, path, config)).collect();
+    let secrets: Vec<Value> = entry
+        .secrets
+        .iter()
+        .map(|(name, path)| secret_of(name, path, config))
+        .collect();
     Ok(json!({
         "family": format!("{}-{name}", config.prefix),
         "cpu": entry.cpu.to_string(),
@@ -275,7 +340,10 @@ fn request_of(name: &str, entry: &TaskEntry, config: &Config) -> anyhow::Result<
 }
 
 fn secret_of(name: &str, path: &str, config: &Config) -> Value {
-    let arn = format!("arn:aws:ssm:{}:{ACCOUNT}:parameter{}{path}", config.region, config.secrets_root);
+    let arn = format!(
+        "arn:aws:ssm:{}:{ACCOUNT}:parameter{}{path}",
+        config.region, config.secrets_root
+    );
     json!({"name": name, "valueFrom": arn})
 }
 
@@ -325,7 +393,12 @@ mod tests {
             stop_timeout: 30,
             log_configuration: None,
         };
-        for image in ["dbt", "dbt:1", "reg.example/x/dbt:v1", "reg:5000/dbt@sha256:00"] {
+        for image in [
+            "dbt",
+            "dbt:1",
+            "reg.example/x/dbt:v1",
+            "reg:5000/dbt@sha256:00",
+        ] {
             assert_eq!(named(image).image_name(), "dbt", "{image}");
         }
     }

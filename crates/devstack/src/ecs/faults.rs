@@ -48,21 +48,35 @@ pub(super) struct Faults(Mutex<Vec<Fault>>);
 
 impl Faults {
     pub(super) fn add(&self, fault: Fault) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(fault);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(fault);
     }
 
     pub(super) fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 
     /// The fault that hits a start of this family now, used up by one.
     pub(super) fn hits_start(&self, kind: Kind, family: &str) -> Option<Fault> {
-        self.take(|fault| fault.kind == kind && fault.family.as_deref().is_none_or(|only| only == family))
+        self.take(|fault| {
+            fault.kind == kind && fault.family.as_deref().is_none_or(|only| only == family)
+        })
     }
 
     /// The same for a call.
     pub(super) fn hits_call(&self, kind: Kind, operation: &str) -> Option<Fault> {
-        self.take(|fault| fault.kind == kind && fault.operation.as_deref().is_none_or(|only| only == operation))
+        self.take(|fault| {
+            fault.kind == kind
+                && fault
+                    .operation
+                    .as_deref()
+                    .is_none_or(|only| only == operation)
+        })
     }
 
     fn take(&self, matches: impl Fn(&Fault) -> bool) -> Option<Fault> {
@@ -81,7 +95,8 @@ mod tests {
     #[test]
     fn a_fault_hits_as_often_as_it_says_and_only_whom_it_names() {
         let faults = Faults::default();
-        faults.add(serde_json::from_str(r#"{"kind":"image_pull","times":2,"family":"f"}"#).unwrap());
+        faults
+            .add(serde_json::from_str(r#"{"kind":"image_pull","times":2,"family":"f"}"#).unwrap());
         assert!(faults.hits_start(Kind::ImagePull, "g").is_none());
         assert!(faults.hits_start(Kind::Capacity, "f").is_none());
         assert!(faults.hits_start(Kind::ImagePull, "f").is_some());

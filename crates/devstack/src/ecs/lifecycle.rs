@@ -36,26 +36,52 @@ async fn start(world: &World, task: &Task) -> Result<Process, Option<String>> {
     if let Some(fault) = world.faults.hits_start(Kind::SlowStart, family) {
         tokio::time::sleep(Duration::from_secs_f64(fault.seconds.clamp(0.0, 3600.0))).await;
     }
-    if world.faults.hits_start(Kind::CapacityAtStart, family).is_some() {
+    if world
+        .faults
+        .hits_start(Kind::CapacityAtStart, family)
+        .is_some()
+    {
         return Err(Some(super::run_task::NO_CAPACITY.to_owned()));
     }
     task.change(|state| {
         state.status = Status::Pending;
         state.pull_started = Some(Timestamp::now());
     });
-    if world.faults.hits_start(Kind::MissingSecret, family).is_some() {
-        let name = container.secrets.first().map_or("/no/secret", secrets::parameter);
+    if world
+        .faults
+        .hits_start(Kind::MissingSecret, family)
+        .is_some()
+    {
+        let name = container
+            .secrets
+            .first()
+            .map_or("/no/secret", secrets::parameter);
         return Err(Some(secrets::invalid(name)));
     }
-    let secrets = world.secrets.resolve(&container.secrets).await.map_err(Some)?;
-    let pull_failed = |why: &str| Some(format!("CannotPullContainerError: pull {} has failed: {why}", container.image));
+    let secrets = world
+        .secrets
+        .resolve(&container.secrets)
+        .await
+        .map_err(Some)?;
+    let pull_failed = |why: &str| {
+        Some(format!(
+            "CannotPullContainerError: pull {} has failed: {why}",
+            container.image
+        ))
+    };
     if world.faults.hits_start(Kind::ImagePull, family).is_some() {
-        return Err(pull_failed("failed to resolve reference: unexpected status 503"));
+        return Err(pull_failed(
+            "failed to resolve reference: unexpected status 503",
+        ));
     }
     let Some(program) = world.config.programs.get(container.image_name()) else {
         return Err(pull_failed("devstack has no program for it"));
     };
-    if let Some(missing) = program.entry_point.first().filter(|path| !std::path::Path::new(path).is_file()) {
+    if let Some(missing) = program
+        .entry_point
+        .first()
+        .filter(|path| !std::path::Path::new(path).is_file())
+    {
         return Err(pull_failed(&format!("{missing} is not built")));
     }
     task.change(|state| state.pull_stopped = Some(Timestamp::now()));
@@ -102,5 +128,7 @@ fn close(state: &mut super::task::State) {
     state.status = Status::Stopped;
     // Only devstack's own end stops a task without a word.
     state.stop_code.get_or_insert("UserInitiated");
-    state.stopped_reason.get_or_insert_with(|| "devstack ended".to_owned());
+    state
+        .stopped_reason
+        .get_or_insert_with(|| "devstack ended".to_owned());
 }

@@ -29,7 +29,10 @@ impl Stream {
     pub(super) fn append(&self, line: &[u8]) {
         let message = String::from_utf8_lossy(line).into_owned();
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        events.push(Event { timestamp: now(), message });
+        events.push(Event {
+            timestamp: now(),
+            message,
+        });
     }
 
     pub(super) fn read<T>(&self, with: impl FnOnce(&[Event]) -> T) -> T {
@@ -53,7 +56,10 @@ impl Logs {
     }
 
     pub(super) fn create_stream(&self, group: &str, name: &str) -> Arc<Stream> {
-        let stream = Arc::new(Stream { created: now(), events: Mutex::default() });
+        let stream = Arc::new(Stream {
+            created: now(),
+            events: Mutex::default(),
+        });
         let mut groups = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let streams = groups.entry(group.to_owned()).or_default();
         let oldest = now() - i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX);
@@ -66,7 +72,11 @@ impl Logs {
     pub(super) fn streams(&self, group: &str) -> Option<Vec<(String, Arc<Stream>)>> {
         let groups = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let streams = groups.get(group)?.iter();
-        Some(streams.map(|(name, stream)| (name.clone(), Arc::clone(stream))).collect())
+        Some(
+            streams
+                .map(|(name, stream)| (name.clone(), Arc::clone(stream)))
+                .collect(),
+        )
     }
 }
 

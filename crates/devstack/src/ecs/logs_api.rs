@@ -15,11 +15,17 @@ const MOST_BYTES: usize = 1 << 20;
 const EVENT_OVERHEAD: usize = 26;
 
 fn no_such_stream() -> Refusal {
-    Refusal::new("ResourceNotFoundException", "The specified log stream does not exist.")
+    Refusal::new(
+        "ResourceNotFoundException",
+        "The specified log stream does not exist.",
+    )
 }
 
 fn no_such_group() -> Refusal {
-    Refusal::new("ResourceNotFoundException", "The specified log group does not exist.")
+    Refusal::new(
+        "ResourceNotFoundException",
+        "The specified log group does not exist.",
+    )
 }
 
 /// A group is named by `logGroupName`, or by its name or ARN in `logGroupIdentifier`.
@@ -34,9 +40,13 @@ impl GroupName {
     fn streams(&self, world: &World) -> Result<Vec<(String, Arc<Stream>)>, Refusal> {
         let name = match (&self.log_group_name, &self.log_group_identifier) {
             (Some(name), None) => name,
-            (None, Some(arn)) => arn.rsplit_once(":log-group:").map_or(arn.as_str(), |(_, name)| name),
+            (None, Some(arn)) => arn
+                .rsplit_once(":log-group:")
+                .map_or(arn.as_str(), |(_, name)| name),
             _ => {
-                return Err(Refusal::invalid("Exactly one of logGroupName and logGroupIdentifier is required."));
+                return Err(Refusal::invalid(
+                    "Exactly one of logGroupName and logGroupIdentifier is required.",
+                ));
             }
         };
         world.logs.streams(name).ok_or_else(no_such_group)
@@ -66,14 +76,21 @@ pub(super) fn get_log_events(world: &World, body: &[u8]) -> Answer {
         .find(|(name, _)| *name == request.log_stream_name)
         .ok_or_else(no_such_stream)?;
     stream.read(|events| {
-        let (from, to) = match request.next_token.as_deref().map(Token::parse).transpose()? {
+        let (from, to) = match request
+            .next_token
+            .as_deref()
+            .map(Token::parse)
+            .transpose()?
+        {
             Some(Token::Forward(at)) => (at, forward(events, at, limit)),
             Some(Token::Backward(at)) => (backward(events, at, limit), at),
             None if request.start_from_head => (0, forward(events, 0, limit)),
             None => (backward(events, events.len(), limit), events.len()),
         };
         let within = |event: &&Event| {
-            request.start_time.is_none_or(|start| event.timestamp >= start)
+            request
+                .start_time
+                .is_none_or(|start| event.timestamp >= start)
                 && request.end_time.is_none_or(|end| event.timestamp < end)
         };
         let chosen = events.get(from..to).unwrap_or_default();
@@ -96,7 +113,10 @@ impl Token {
     fn parse(text: &str) -> Result<Self, Refusal> {
         let invalid = || Refusal::invalid("The specified nextToken is invalid.");
         let (kind, rest) = text.split_once('/').ok_or_else(invalid)?;
-        let at = rest.strip_suffix("/s").and_then(|at| at.parse().ok()).ok_or_else(invalid)?;
+        let at = rest
+            .strip_suffix("/s")
+            .and_then(|at| at.parse().ok())
+            .ok_or_else(invalid)?;
         match kind {
             "f" => Ok(Self::Forward(at)),
             "b" => Ok(Self::Backward(at)),
@@ -115,20 +135,31 @@ impl Token {
 /// End of the page that begins at `from`.
 fn forward(events: &[Event], from: usize, limit: usize) -> usize {
     let mut bytes = 0;
-    let page = events.get(from..).unwrap_or_default().iter().take(limit).take_while(|event| {
-        bytes += event.message.len() + EVENT_OVERHEAD;
-        bytes <= MOST_BYTES
-    });
+    let page = events
+        .get(from..)
+        .unwrap_or_default()
+        .iter()
+        .take(limit)
+        .take_while(|event| {
+            bytes += event.message.len() + EVENT_OVERHEAD;
+            bytes <= MOST_BYTES
+        });
     from + page.count()
 }
 
 /// Begin of the page that ends at `to`.
 fn backward(events: &[Event], to: usize, limit: usize) -> usize {
     let mut bytes = 0;
-    let page = events.get(..to).unwrap_or_default().iter().rev().take(limit).take_while(|event| {
-        bytes += event.message.len() + EVENT_OVERHEAD;
-        bytes <= MOST_BYTES
-    });
+    let page = events
+        .get(..to)
+        .unwrap_or_default()
+        .iter()
+        .rev()
+        .take(limit)
+        .take_while(|event| {
+            bytes += event.message.len() + EVENT_OVERHEAD;
+            bytes <= MOST_BYTES
+        });
     to.saturating_sub(page.count())
 }
 
@@ -169,15 +200,23 @@ pub(super) fn describe_log_streams(world: &World, body: &[u8]) -> Answer {
     match request.order_by.as_deref() {
         None | Some("LogStreamName") => {}
         Some("LastEventTime") if request.log_stream_name_prefix.is_some() => {
-            return Err(Refusal::invalid("Cannot order by LastEventTime with a logStreamNamePrefix."));
+            return Err(Refusal::invalid(
+                "Cannot order by LastEventTime with a logStreamNamePrefix.",
+            ));
         }
-        Some("LastEventTime") => streams.sort_by_key(|(_, stream)| times(stream).map(|(_, last)| last)),
+        Some("LastEventTime") => {
+            streams.sort_by_key(|(_, stream)| times(stream).map(|(_, last)| last))
+        }
         Some(other) => return Err(Refusal::invalid(format!("orderBy cannot be '{other}'."))),
     }
     if request.descending {
         streams.reverse();
     }
-    let (streams, next) = page(streams, request.next_token.as_deref(), limit(request.limit, 50)?)?;
+    let (streams, next) = page(
+        streams,
+        request.next_token.as_deref(),
+        limit(request.limit, 50)?,
+    )?;
     let region = &world.config.region;
     let shown: Vec<Value> = streams
         .iter()
@@ -222,7 +261,9 @@ struct FilterRequest {
 pub(super) fn filter_log_events(world: &World, body: &[u8]) -> Answer {
     let request: FilterRequest = read(body)?;
     if !request.log_stream_names.is_empty() && request.log_stream_name_prefix.is_some() {
-        return Err(Refusal::invalid("logStreamNames and logStreamNamePrefix cannot be given together."));
+        return Err(Refusal::invalid(
+            "logStreamNames and logStreamNamePrefix cannot be given together.",
+        ));
     }
     let words = words(request.filter_pattern.as_deref().unwrap_or_default())?;
     let mut found = Vec::new();
@@ -236,7 +277,9 @@ pub(super) fn filter_log_events(world: &World, body: &[u8]) -> Answer {
         }
         stream.read(|events| {
             for (number, event) in events.iter().enumerate() {
-                let in_time = request.start_time.is_none_or(|start| event.timestamp >= start)
+                let in_time = request
+                    .start_time
+                    .is_none_or(|start| event.timestamp >= start)
                     && request.end_time.is_none_or(|end| event.timestamp <= end);
                 if in_time && words.iter().all(|word| event.message.contains(word)) {
                     let mut shown = shown(event);
@@ -249,17 +292,31 @@ pub(super) fn filter_log_events(world: &World, body: &[u8]) -> Answer {
     }
     found.sort_by_key(|(timestamp, _)| *timestamp);
     let found: Vec<Value> = found.into_iter().map(|(_, shown)| shown).collect();
-    let (events, next) = page(found, request.next_token.as_deref(), limit(request.limit, MOST_EVENTS)?)?;
-    Ok(with_token(json!({"events": events, "searchedLogStreams": []}), next))
+    let (events, next) = page(
+        found,
+        request.next_token.as_deref(),
+        limit(request.limit, MOST_EVENTS)?,
+    )?;
+    Ok(with_token(
+        json!({"events": events, "searchedLogStreams": []}),
+        next,
+    ))
 }
 
 /// The words that must all be there; CloudWatch's other patterns are refused rather than misread.
 fn words(pattern: &str) -> Result<Vec<String>, Refusal> {
-    if pattern.starts_with(['{', '[', '%']) || pattern.contains(['?', '-']) && !pattern.contains('"') {
-        return Err(Refusal::invalid("devstack knows filter patterns of plain words and of one quoted phrase."));
+    if pattern.starts_with(['{', '[', '%'])
+        || pattern.contains(['?', '-']) && !pattern.contains('"')
+    {
+        return Err(Refusal::invalid(
+            "devstack knows filter patterns of plain words and of one quoted phrase.",
+        ));
     }
     let trimmed = pattern.trim();
-    if let Some(phrase) = trimmed.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+    if let Some(phrase) = trimmed
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+    {
         return Ok(vec![phrase.to_owned()]);
     }
     Ok(trimmed.split_whitespace().map(str::to_owned).collect())

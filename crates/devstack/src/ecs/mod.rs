@@ -5,6 +5,7 @@ mod control;
 mod definition;
 mod faults;
 mod lifecycle;
+mod local;
 mod logs;
 mod logs_api;
 mod memory;
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use faults::{Fault, Kind};
+pub use local::LocalEcs;
 pub use tasks_file::TasksFile;
 
 use definition::Definitions;
@@ -96,7 +98,9 @@ struct World {
 impl Ecs {
     /// Serves on `listener` until [`Ecs::stop`].
     pub fn start(listener: TcpListener, config: Config) -> anyhow::Result<Self> {
-        let address = listener.local_addr().context("find the ECS endpoint's address")?;
+        let address = listener
+            .local_addr()
+            .context("find the ECS endpoint's address")?;
         let logs = Logs::default();
         let definitions = Definitions::from_tasks(&config).context("read the tasks")?;
         definitions.each_log_group(|group| logs.create_group(group));
@@ -118,7 +122,8 @@ impl Ecs {
             .with_state(Arc::clone(&world));
         let closing = world.closing.clone();
         world.running.spawn(async move {
-            let served = axum::serve(listener, router).with_graceful_shutdown(closing.cancelled_owned());
+            let served =
+                axum::serve(listener, router).with_graceful_shutdown(closing.cancelled_owned());
             if let Err(error) = served.await {
                 tracing::error!("ECS endpoint ended: {error}");
             }
@@ -144,7 +149,10 @@ impl Ecs {
     pub async fn stop(&self, limit: Duration) {
         self.world.closing.cancel();
         self.world.running.close();
-        if tokio::time::timeout(limit, self.world.running.wait()).await.is_err() {
+        if tokio::time::timeout(limit, self.world.running.wait())
+            .await
+            .is_err()
+        {
             tracing::warn!("some tasks were still running when the ECS endpoint ended");
         }
     }

@@ -21,6 +21,9 @@ use super::memory::{Memory, POLL};
 /// How long the last lines of a process that is gone are waited for.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
+/// Goes ahead only while devstack is still the parent (see `child`), with nothing of the shell's own left.
+const GUARD: &str = r#"test "$PPID" = "$0" && unset PWD OLDPWD && exec "$@""#;
+
 /// A running container.
 pub(super) struct Process {
     child: Child,
@@ -50,7 +53,8 @@ impl Process {
     ) -> io::Result<Self> {
         let mut command = Command::new("setpriv");
         command
-            .args(["--pdeathsig", "TERM", "--"])
+            .args(["--pdeathsig", "TERM", "--", "sh", "-c", GUARD])
+            .arg(std::process::id().to_string())
             .args(&program.entry_point)
             .args(arguments)
             .current_dir(&program.directory)
@@ -63,17 +67,35 @@ impl Process {
             .stderr(Stdio::piped())
             .kill_on_drop(true);
         let mut child = command.spawn()?;
-        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
+        let pid = child
+            .id()
+            .and_then(|pid| i32::try_from(pid).ok())
+            .map(Pid::from_raw);
         let pid = pid.ok_or_else(|| io::Error::other("the process has no id"))?;
         let output = [
-            child.stdout.take().map(|out| tokio::spawn(catch(out, stream.clone()))),
-            child.stderr.take().map(|out| tokio::spawn(catch(out, stream))),
+            child
+                .stdout
+                .take()
+                .map(|out| tokio::spawn(catch(out, stream.clone()))),
+            child
+                .stderr
+                .take()
+                .map(|out| tokio::spawn(catch(out, stream))),
         ];
-        Ok(Self { child, pid, output: output.into_iter().flatten().collect() })
+        Ok(Self {
+            child,
+            pid,
+            output: output.into_iter().flatten().collect(),
+        })
     }
 
     /// Waits for the end; `stop` asks for it, and insists after the stop timeout.
-    pub(super) async fn end(mut self, limits: Limits, memory: &Memory, stop: &CancellationToken) -> Ended {
+    pub(super) async fn end(
+        mut self,
+        limits: Limits,
+        memory: &Memory,
+        stop: &CancellationToken,
+    ) -> Ended {
         let mut out_of_memory = false;
         let mut polls = tokio::time::interval(POLL);
         let mut patience = None;
@@ -107,7 +129,10 @@ impl Process {
         for lines in self.output {
             let _ = tokio::time::timeout(LAST_LINES, lines).await;
         }
-        Ended { exit_code: status.map_or(1, exit_code), out_of_memory }
+        Ended {
+            exit_code: status.map_or(1, exit_code),
+            out_of_memory,
+        }
     }
 
     /// The group may be gone already; then there is nobody to tell.
@@ -117,7 +142,10 @@ impl Process {
 }
 
 fn exit_code(status: ExitStatus) -> i32 {
-    status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1)
+    status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal))
+        .unwrap_or(1)
 }
 
 /// Each line becomes an event, a longer one than CloudWatch takes several.

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::Context as _;
 use aws_credential_types::Credentials;
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::config::{BehaviorVersion, Region};
 use aws_sdk_ssm::error::DisplayErrorContext;
+use aws_sdk_ssm::types::ParameterType;
 
 use super::Config;
 use super::definition::Secret;
@@ -24,7 +26,13 @@ impl Secrets {
             let settings = aws_sdk_ssm::Config::builder()
                 .behavior_version(BehaviorVersion::latest())
                 .region(Region::new(config.region.clone()))
-                .credentials_provider(Credentials::new("execution-role", "devstack", None, None, "devstack"))
+                .credentials_provider(Credentials::new(
+                    "execution-role",
+                    "devstack",
+                    None,
+                    None,
+                    "devstack",
+                ))
                 .endpoint_url(endpoint)
                 .http_client(aws_smithy_http_client::Builder::new().build_http())
                 .build();
@@ -32,8 +40,29 @@ impl Secrets {
         }))
     }
 
+    /// Stores secrets as a person does; without SSM there is nowhere to.
+    pub(super) async fn store(&self, secrets: Vec<(String, String)>) -> anyhow::Result<()> {
+        let Some(client) = &self.0 else { return Ok(()) };
+        for (name, value) in secrets {
+            let kind = ParameterType::SecureString;
+            let put = client
+                .put_parameter()
+                .name(&name)
+                .value(value)
+                .r#type(kind)
+                .overwrite(true);
+            put.send()
+                .await
+                .with_context(|| format!("put parameter {name}"))?;
+        }
+        Ok(())
+    }
+
     /// Variable and value of each secret, or ECS's reason why the task cannot start.
-    pub(super) async fn resolve(&self, secrets: &[Secret]) -> Result<BTreeMap<String, String>, String> {
+    pub(super) async fn resolve(
+        &self,
+        secrets: &[Secret],
+    ) -> Result<BTreeMap<String, String>, String> {
         if secrets.is_empty() {
             return Ok(BTreeMap::new());
         }
@@ -43,7 +72,10 @@ impl Secrets {
         let mut values = BTreeMap::new();
         let mut missing = Vec::new();
         for batch in secrets.chunks(BATCH) {
-            let names = batch.iter().map(|secret| parameter(secret).to_owned()).collect();
+            let names = batch
+                .iter()
+                .map(|secret| parameter(secret).to_owned())
+                .collect();
             let answer = client
                 .get_parameters()
                 .set_names(Some(names))
@@ -53,13 +85,22 @@ impl Secrets {
                 .map_err(|error| format!("{FAILED}{}", DisplayErrorContext(error)))?;
             missing.extend(answer.invalid_parameters().iter().cloned());
             for found in answer.parameters() {
-                let users = batch.iter().filter(|secret| Some(parameter(secret)) == found.name());
+                let users = batch
+                    .iter()
+                    .filter(|secret| Some(parameter(secret)) == found.name());
                 for secret in users {
-                    values.insert(secret.name.clone(), found.value().unwrap_or_default().to_owned());
+                    values.insert(
+                        secret.name.clone(),
+                        found.value().unwrap_or_default().to_owned(),
+                    );
                 }
             }
         }
-        if missing.is_empty() { Ok(values) } else { Err(invalid(&missing.join(","))) }
+        if missing.is_empty() {
+            Ok(values)
+        } else {
+            Err(invalid(&missing.join(",")))
+        }
     }
 }
 
@@ -81,8 +122,14 @@ mod tests {
 
     #[test]
     fn an_arn_and_a_name_mean_the_same_parameter() {
-        for from in ["/a/b/c", "arn:aws:ssm:eu-central-1:123456789012:parameter/a/b/c"] {
-            let secret = Secret { name: "N".to_owned(), value_from: from.to_owned() };
+        for from in [
+            "/a/b/c",
+            "arn:aws:ssm:eu-central-1:123456789012:parameter/a/b/c",
+        ] {
+            let secret = Secret {
+                name: "N".to_owned(),
+                value_from: from.to_owned(),
+            };
             assert_eq!(parameter(&secret), "/a/b/c");
         }
     }

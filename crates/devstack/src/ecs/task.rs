@@ -82,14 +82,43 @@ pub(super) struct NewTask {
 
 impl Task {
     pub(super) fn new(config: &Config, id: String, new: NewTask) -> Self {
-        let arn = format!("arn:aws:ecs:{}:{ACCOUNT}:task/{}/{id}", config.region, config.cluster);
-        let NewTask { definition, command, environment, memory_mebibytes, cpu, started_by, shown, tags, stop } = new;
+        let arn = format!(
+            "arn:aws:ecs:{}:{ACCOUNT}:task/{}/{id}",
+            config.region, config.cluster
+        );
+        let NewTask {
+            definition,
+            command,
+            environment,
+            memory_mebibytes,
+            cpu,
+            started_by,
+            shown,
+            tags,
+            stop,
+        } = new;
         let state = Mutex::default();
-        Self { id, arn, definition, command, environment, memory_mebibytes, cpu, started_by, shown, tags, stop, state }
+        Self {
+            id,
+            arn,
+            definition,
+            command,
+            environment,
+            memory_mebibytes,
+            cpu,
+            started_by,
+            shown,
+            tags,
+            stop,
+            state,
+        }
     }
 
     pub(super) fn state(&self) -> State {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub(super) fn change(&self, with: impl FnOnce(&mut State)) {
@@ -124,11 +153,25 @@ impl Task {
             ("cpu", json!(self.cpu.to_string())),
             ("memory", json!(self.memory_mebibytes.to_string())),
             ("lastStatus", json!(state.status.word())),
-            ("desiredStatus", json!(if self.is_wanted() { "RUNNING" } else { "STOPPED" })),
+            (
+                "desiredStatus",
+                json!(if self.is_wanted() {
+                    "RUNNING"
+                } else {
+                    "STOPPED"
+                }),
+            ),
             ("healthStatus", json!("UNKNOWN")),
             ("version", json!(state.version + 1)),
             ("containers", json!([self.show_container(&state)])),
-            ("tags", if with_tags { self.tags.clone() } else { json!([]) }),
+            (
+                "tags",
+                if with_tags {
+                    self.tags.clone()
+                } else {
+                    json!([])
+                },
+            ),
         ];
         shown.extend(fixed.map(|(name, value)| (name.to_owned(), value)));
         let times = [
@@ -140,7 +183,11 @@ impl Task {
             ("executionStoppedAt", state.execution_stopped),
             ("stoppedAt", state.stopped),
         ];
-        shown.extend(times.into_iter().filter_map(|(name, at)| Some((name.to_owned(), seconds(at?)))));
+        shown.extend(
+            times
+                .into_iter()
+                .filter_map(|(name, at)| Some((name.to_owned(), seconds(at?)))),
+        );
         if state.pull_started.is_some() {
             shown.insert("connectivity".to_owned(), json!("CONNECTED"));
         }
@@ -197,12 +244,18 @@ impl Tasks {
         let limit = Timestamp::now() - REMEMBERED;
         let is_recent = |task: &Arc<Task>| task.state().stopped.is_none_or(|at| at > limit);
         remembered.tasks.retain(is_recent);
-        remembered.tokens.retain(|_, (_, tasks)| tasks.iter().any(is_recent));
+        remembered
+            .tokens
+            .retain(|_, (_, tasks)| tasks.iter().any(is_recent));
         remembered.tasks.push(task);
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Task>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).tasks.clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .tasks
+            .clone()
     }
 
     /// Finds by id or ARN.
@@ -213,7 +266,12 @@ impl Tasks {
 
     /// What an earlier RunTask with this token asked for and started.
     pub(super) fn of_token(&self, token: &str) -> Option<(Value, Vec<Arc<Task>>)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).tokens.get(token).cloned()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .tokens
+            .get(token)
+            .cloned()
     }
 
     pub(super) fn remember_token(&self, token: String, request: Value, tasks: Vec<Arc<Task>>) {

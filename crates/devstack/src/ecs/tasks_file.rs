@@ -27,8 +27,10 @@ pub(super) struct TaskEntry {
 
 impl TasksFile {
     pub fn read(path: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
-        text.parse().with_context(|| format!("understand {}", path.display()))
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+        text.parse()
+            .with_context(|| format!("understand {}", path.display()))
     }
 }
 
@@ -49,8 +51,12 @@ pub(super) fn fill(text: &str, values: &BTreeMap<String, String>) -> anyhow::Res
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
-        let (name, after) = after.split_once('}').with_context(|| format!("`${{` is never closed in {text:?}"))?;
-        let value = values.get(name).with_context(|| format!("nothing is given for ${{{name}}}"))?;
+        let (name, after) = after
+            .split_once('}')
+            .with_context(|| format!("`${{` is never closed in {text:?}"))?;
+        let value = values
+            .get(name)
+            .with_context(|| format!("nothing is given for ${{{name}}}"))?;
         filled.push_str(before);
         filled.push_str(value);
         rest = after;
@@ -64,7 +70,10 @@ mod tests {
     use super::*;
 
     fn values() -> BTreeMap<String, String> {
-        BTreeMap::from([("a".to_owned(), "1".to_owned()), ("empty".to_owned(), String::new())])
+        BTreeMap::from([
+            ("a".to_owned(), "1".to_owned()),
+            ("empty".to_owned(), String::new()),
+        ])
     }
 
     #[test]
@@ -76,13 +85,22 @@ mod tests {
 
     #[test]
     fn a_name_without_a_value_is_named() {
-        assert!(fill("${b}", &values()).unwrap_err().to_string().contains("${b}"));
+        assert!(
+            fill("${b}", &values())
+                .unwrap_err()
+                .to_string()
+                .contains("${b}")
+        );
         assert!(fill("${a", &values()).is_err());
     }
 
     #[test]
     fn the_repositorys_own_file_is_understood() {
-        let file = TasksFile::read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../iac/tasks.json"))).unwrap();
+        let file = TasksFile::read(Path::new(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../iac/tasks.json"
+        )))
+        .unwrap();
         assert!(file.tasks.contains_key("strava-extract"));
     }
 

@@ -18,15 +18,25 @@ pub(super) struct Refusal {
 
 impl Refusal {
     pub(super) fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, code, message: message.into() }
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            code,
+            message: message.into(),
+        }
     }
 
     pub(super) fn forbidden(code: &'static str, message: impl Into<String>) -> Self {
-        Self { status: StatusCode::FORBIDDEN, ..Self::new(code, message) }
+        Self {
+            status: StatusCode::FORBIDDEN,
+            ..Self::new(code, message)
+        }
     }
 
     pub(super) fn server(code: &'static str, message: impl Into<String>) -> Self {
-        Self { status: StatusCode::INTERNAL_SERVER_ERROR, ..Self::new(code, message) }
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            ..Self::new(code, message)
+        }
     }
 
     /// The most frequent one: a field's value is wrong.
@@ -43,7 +53,12 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let body = json!({"__type": self.code, "message": self.message});
-        (self.status, [(header::CONTENT_TYPE, CONTENT_TYPE)], body.to_string()).into_response()
+        (
+            self.status,
+            [(header::CONTENT_TYPE, CONTENT_TYPE)],
+            body.to_string(),
+        )
+            .into_response()
     }
 }
 
@@ -68,19 +83,30 @@ pub(super) fn target(headers: &HeaderMap) -> Option<(&str, &str)> {
 
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     let body = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body).map_err(|error| Refusal::new("SerializationException", error.to_string()))
+    serde_json::from_slice(body)
+        .map_err(|error| Refusal::new("SerializationException", error.to_string()))
 }
 
 /// A time as AWS writes it here: seconds with milliseconds.
 pub(super) fn seconds(at: Timestamp) -> Value {
-    #[expect(clippy::cast_precision_loss, reason = "milliseconds of this millennium fit a double")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "milliseconds of this millennium fit a double"
+    )]
     let seconds = at.as_millisecond() as f64 / 1000.0;
     json!(seconds)
 }
 
 pub(super) fn uuid() -> String {
     let hex = format!("{:032x}", fastrand::u128(..));
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    format!(
+        "{}-{}-{}-{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..]
+    )
 }
 
 /// A task's or an attachment's id: 32 hex.
@@ -89,7 +115,11 @@ pub(super) fn hex_id() -> String {
 }
 
 /// One page of `all`: what follows `token`, at most `limit`, and the token of the next page.
-pub(super) fn page<T>(all: Vec<T>, token: Option<&str>, limit: usize) -> Result<(Vec<T>, Option<String>), Refusal> {
+pub(super) fn page<T>(
+    all: Vec<T>,
+    token: Option<&str>,
+    limit: usize,
+) -> Result<(Vec<T>, Option<String>), Refusal> {
     let start = match token {
         None => 0,
         Some(token) => token
