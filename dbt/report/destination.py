@@ -45,7 +45,11 @@ class Bucket:
         local = urlsplit(endpoint).hostname in ("localhost", "127.0.0.1", "::1")
         self._bucket = bucket
         self._key = "/".join(part for part in (prefix, NAME) if part)
-        self._s3 = boto3.client("s3", config=Config(s3={"addressing_style": "path"}) if local else None)
+        # boto3 reads AWS_DEFAULT_REGION only, the other SDKs read AWS_REGION
+        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        self._s3 = boto3.client(
+            "s3", region_name=region, config=Config(s3={"addressing_style": "path"}) if local else None
+        )
 
     def check(self) -> None:
         """Says whether the bucket is there."""

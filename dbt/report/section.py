@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import date
 
 import altair as alt
 
 from report.theme import Theme
 
 Rows = list[dict]
+
+# Days travel as numbers and become midnights of the reader's own zone: short, and never a day off.
+DAY = "datetime(1970, 0, 1 + datum.day_number)"
+
+
+def day_number(day: date) -> int:
+    """Days since 1 January 1970, for `DAY`."""
+    return (day - date(1970, 1, 1)).days
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import calendar as months
-from bisect import bisect
 from datetime import date
 from itertools import groupby, pairwise
 
 import altair as alt
 
 from report.marts import Marts
-from report.section import Section, Table
+from report.section import DAY, Section, Table, day_number
 from report.theme import Theme
 
 TITLE = "Every day"
@@ -57,7 +56,7 @@ def section(marts: Marts) -> Section:
             "The table has the sums of each month."
         ),
         datasets={
-            "calendar": [cell(row, last, steps) for row in rows],
+            "calendar": [cell(row, last) for row in rows],
             "calendar_names": [name for year in range(first, last + 1) for name in names(year, last)],
         },
         draw=lambda theme, narrow: draw(theme, narrow, years, steps),
@@ -84,11 +83,10 @@ def place(day: date, last_year: int) -> dict:
     }
 
 
-def cell(row: dict, last_year: int, steps: list[int]) -> dict:
+def cell(row: dict, last_year: int) -> dict:
     return {
-        "day": f"{row['day']}T00:00:00",
+        "day_number": day_number(row["day"]),
         "load": round(row["load"], 1),
-        "level": levels(steps)[bisect(steps, row["load"])],
         "activities": row["activities"],
         "distance": row["distance"],
         "hours": row["hours"],
@@ -145,7 +143,7 @@ def by_month(rows: list[dict]) -> Table:
 
 def folded_height(width: str) -> int:
     blocks = UNFOLDED_YEARS[width] * (2 if width == "narrow" else 1)
-    return round(blocks * BLOCK * CELL_PIXELS[width] + 56)
+    return round(blocks * BLOCK * CELL_PIXELS[width] + 74)
 
 
 def draw(theme: Theme, narrow: bool, years: int, steps: list[int]) -> alt.LayerChart:
@@ -153,9 +151,17 @@ def draw(theme: Theme, narrow: bool, years: int, steps: list[int]) -> alt.LayerC
     height = (2 if narrow else 1) * years * BLOCK
     across = alt.Scale(domain=[-MARGIN, weeks], nice=False, zero=False)
     down = alt.Scale(domain=[height - 1.9, -1.9], nice=False, zero=False)
+    level = f"{levels(steps)}[" + " + ".join(f"(datum.load >= {step})" for step in steps) + "]"
     cells = (
-        alt.Chart(alt.NamedData("calendar", format=alt.DataFormat(parse={"day": "date"})))
-        .transform_calculate(x=f"datum.{week}", x2=f"datum.{week} + 0.88", y=f"datum.{row}", y2=f"datum.{row} + 0.88")
+        alt.Chart(alt.NamedData("calendar"))
+        .transform_calculate(
+            day=DAY,
+            level=level,
+            x=f"datum.{week}",
+            x2=f"datum.{week} + 0.88",
+            y=f"datum.{row}",
+            y2=f"datum.{row} + 0.88",
+        )
         .mark_rect(cornerRadius=2)
         .encode(
             x=alt.X("x:Q", scale=across, axis=None),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import altair as alt
 
+from report.headline import signed, written
 from report.marts import Marts
-from report.section import Control, Section, Table
+from report.section import DAY, Control, Section, Table, day_number
 from report.theme import Theme
 
 TITLE = "Training load"
@@ -15,9 +16,10 @@ SPANS = {"1 year": 366, "3 years": 1096, "All": 0}
 
 def section(marts: Marts) -> Section:
     """The last day of the mart is the day of the page; spans are counted back from it."""
-    rows = marts.rows("""
+    rows = marts.rows(
+        """
         select
-            to_char(day, 'YYYY-MM-DD"T"00:00:00') as day,
+            day,
             max(day) over () - day as age,
             round(load::numeric, 1)::double precision as load,
             round(ctl::numeric, 1)::double precision as ctl,
@@ -26,7 +28,8 @@ def section(marts: Marts) -> Section:
         from {training_load}
         where {mine}
         order by day
-    """)
+    """
+    )
     if not rows:
         return Section(
             key="training_load",
@@ -50,6 +53,9 @@ def section(marts: Marts) -> Section:
     """)
     spans = {name: days for name, days in SPANS.items() if days == 0 or days < len(rows)}
     now = rows[-1]
+    today = now["day"]
+    for row in rows:
+        row["day_number"] = day_number(row.pop("day"))
     return Section(
         key="training_load",
         title=TITLE,
@@ -58,8 +64,8 @@ def section(marts: Marts) -> Section:
             "difference, and above zero you are rested."
         ),
         description=(
-            f"Line chart of fitness, fatigue and form per day, up to {now['day'][:10]}: fitness {now['ctl']:.0f}, "
-            f"fatigue {now['atl']:.0f}, form {now['tsb']:+.0f} on the last day. The table has each month."
+            f"Line chart of fitness, fatigue and form per day, up to {written(today)}: fitness {now['ctl']:.0f}, "
+            f"fatigue {now['atl']:.0f}, form {signed(now['tsb'])} on the last day. The table has each month."
         ),
         datasets={"training_load": rows},
         draw=draw_with(next(iter(spans.values()))),
@@ -67,7 +73,7 @@ def section(marts: Marts) -> Section:
         table=Table(
             header=["Month", "Load", "Fitness", "Fatigue", "Form"],
             rows=[
-                [m["month"], f"{m['load']:,.0f}", f"{m['ctl']:.0f}", f"{m['atl']:.0f}", f"{m['tsb']:+.0f}"]
+                [m["month"], f"{m['load']:,.0f}", f"{m['ctl']:.0f}", f"{m['atl']:.0f}", signed(m["tsb"])]
                 for m in months
             ],
         ),
@@ -80,16 +86,22 @@ def draw_with(first_span: int):
     def draw(theme: Theme, narrow: bool) -> alt.LayerChart:
         span = alt.param(name="span", value=first_span)
         pointed = alt.selection_point(
-            name="day", fields=["day"], nearest=True, on="pointermove", clear="pointerout", empty=False
+            name="pointed", fields=["day_number"], nearest=True, on="pointermove", clear="pointerout", empty=False
         )
         days = (
-            alt.Chart(alt.NamedData("training_load", format=alt.DataFormat(parse={"day": "date"})))
+            alt.Chart(alt.NamedData("training_load"))
             .transform_filter("span === 0 || datum.age < span")
+            .transform_calculate(day=DAY)
             .encode(
                 x=alt.X(
                     "day:T",
                     axis=alt.Axis(
-                        title=None, grid=False, tickCount=4 if narrow else 8, labelFlush=True, labelOverlap=True
+                        title=None,
+                        grid=False,
+                        tickCount=4 if narrow else 8,
+                        labelFlush=True,
+                        labelOverlap=True,
+                        labelExpr="timeFormat(datum.value, month(datum.value) ? '%b' : '%Y')",
                     ),
                 )
             )

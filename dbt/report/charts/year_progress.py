@@ -87,7 +87,7 @@ def draw(theme: Theme, narrow: bool) -> alt.LayerChart:
     rows = (
         alt.Chart(alt.NamedData("year_progress"))
         .transform_filter("datum.sport === sport")
-        .transform_calculate(value="datum[measure]")
+        .transform_calculate(value="datum[measure]", date="datetime(datum.year, 0, datum.day)")
         .encode(
             x=alt.X(
                 "day:Q",
@@ -111,7 +111,7 @@ def draw(theme: Theme, narrow: bool) -> alt.LayerChart:
             detail="year:N",
         )
     )
-    legend = alt.Legend(title=None, orient="top", symbolType="stroke")
+    legend = alt.Legend(title=None, orient="top", symbolType="stroke", columnPadding=10 if narrow else 18)
     colour = alt.Color(
         "kind:N",
         scale=alt.Scale(domain=list(KINDS), range=[theme.first, theme.second, theme.past]),
@@ -134,7 +134,7 @@ def draw(theme: Theme, narrow: bool) -> alt.LayerChart:
         rows.mark_point(opacity=0, size=1)
         .encode(
             tooltip=[
-                alt.Tooltip("year:N", title="Year"),
+                alt.Tooltip("date:T", title="Up to", format="%-d %b %Y"),
                 alt.Tooltip("distance:Q", title="Distance, km", format=",.0f"),
                 alt.Tooltip("hours:Q", title="Moving time, h", format=",.0f"),
                 alt.Tooltip("activities:Q", title="Activities", format=","),

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
 import pytest
 
 from errors import Refused
@@ -60,6 +64,55 @@ def test_a_page_appears_whole_in_its_directory(tmp_path):
     assert not (tmp_path / "a b").exists()
     assert place.write(b"page") == (tmp_path / "a b" / "report" / "index.html").as_uri()
     assert [p.name for p in (tmp_path / "a b" / "report").iterdir()] == ["index.html"]
+
+
+@pytest.fixture
+def bucket(monkeypatch) -> Iterator[dict[str, bytes]]:
+    """An S3 endpoint with one bucket, `reports`; what is put there is in the dictionary."""
+    stored: dict[str, bytes] = {}
+
+    class Endpoint(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            known = self.path.split("?")[0].startswith("/reports")
+            if known and self.command == "PUT":
+                stored[self.path] = body
+                stored["type"] = self.headers["Content-Type"]
+            self.send_response(200 if known else 404)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_PUT = do_HEAD = answer  # noqa: N815, as http.server names them
+
+        def log_message(self, *_) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    for name, value in {
+        "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{server.server_port}",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_REGION": "eu-central-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_PROFILE", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    yield stored
+    server.shutdown()
+
+
+def test_a_page_goes_to_a_bucket(bucket):
+    place = destination.open_destination("s3://reports/mine/")
+    place.check()
+    assert place.write(b"page") == "s3://reports/mine/index.html"
+    assert bucket["type"] == "text/html; charset=utf-8"
+    assert b"page" in bucket["/reports/mine/index.html"]
+
+
+def test_a_bucket_that_is_not_there_is_refused(bucket):
+    with pytest.raises(Refused, match="bucket nowhere of REPORT_URL"):
+        destination.open_destination("s3://nowhere").write(b"page")
 
 
 @pytest.mark.parametrize("url", ["", None, "/tmp/x", "file://host/x", "file:x", "s3://", "https://x/y"])
