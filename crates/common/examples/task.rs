@@ -35,6 +35,8 @@ enum Command {
         #[command(flatten)]
         run: RunArgs,
     },
+    /// Waits, and does not mind being asked to stop.
+    Ignore,
     /// Finds its credentials refused.
     Refuse,
     /// Finds the far side away.
@@ -51,7 +53,7 @@ impl Settings for Config {
     fn run_id(&self) -> Option<&RunId> {
         match &self.command {
             Command::Count { run, .. } | Command::Wait { run } => Some(&run.run_id),
-            Command::Refuse | Command::Fail | Command::Panic => None,
+            Command::Ignore | Command::Refuse | Command::Fail | Command::Panic => None,
         }
     }
 
@@ -59,6 +61,7 @@ impl Settings for Config {
         match self.command {
             Command::Count { .. } => "count",
             Command::Wait { .. } => "wait",
+            Command::Ignore => "ignore",
             Command::Refuse => "refuse",
             Command::Fail => "fail",
             Command::Panic => "panic",
@@ -95,6 +98,10 @@ async fn run(config: Config) -> anyhow::Result<Closing> {
                 failure: Some(anyhow!(Stopped)),
                 ..Closing::done(Map::new())
             })
+        }
+        Command::Ignore => {
+            task::print("waiting");
+            std::future::pending().await
         }
         Command::Refuse => Err(anyhow!("401 Unauthorized")).context(Refused::new("log in again")),
         Command::Fail => bail!("fetch numbers: connection refused"),

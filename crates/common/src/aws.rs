@@ -2,6 +2,7 @@
 
 use std::{error::Error, fmt::Debug, net::IpAddr, time::Duration};
 
+use anyhow::bail;
 use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -14,7 +15,7 @@ use tokio::sync::OnceCell;
 use crate::task::Refused;
 
 const ATTEMPTS: u32 = 5;
-const FIRST_BACKOFF: Duration = Duration::from_millis(200);
+const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The time until an answer begins, an upload included.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(120);
@@ -22,8 +23,15 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(120);
 static CONFIG: OnceCell<SdkConfig> = OnceCell::const_new();
 
 /// The settings of this process, read once: environment, profile, role of the task.
-pub(crate) async fn config() -> &'static SdkConfig {
-    CONFIG.get_or_init(load).await
+///
+/// # Errors
+/// [`Refused`] where no region is set.
+pub(crate) async fn config() -> anyhow::Result<&'static SdkConfig> {
+    let config = CONFIG.get_or_init(load).await;
+    if config.region().is_none() {
+        bail!(Refused::new("AWS has no region to go to: set AWS_REGION"));
+    }
+    Ok(config)
 }
 
 async fn load() -> SdkConfig {
@@ -98,7 +106,6 @@ where
     R: Debug + Send + Sync + 'static,
 {
     let refused = match &error {
-        SdkError::ConstructionFailure(_) => Some("set AWS_REGION and what else the SDK needs"),
         _ if error.code().is_some_and(|code| REFUSALS.contains(&code)) => Some("AWS refused it"),
         _ if has_no_credentials(&error) => Some("no usable AWS credentials"),
         _ => None,
@@ -112,7 +119,14 @@ where
 
 fn has_no_credentials(error: &(dyn Error + 'static)) -> bool {
     std::iter::successors(Some(error), |&error| error.source())
-        .any(|cause| cause.is::<CredentialsError>())
+        .filter_map(|cause| cause.downcast_ref())
+        .any(|error| {
+            matches!(
+                error,
+                CredentialsError::CredentialsNotLoaded(_)
+                    | CredentialsError::InvalidConfiguration(_)
+            )
+        })
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ const WRITE_ATTEMPTS: usize = 3;
 
 pub(super) async fn read(name: &str) -> anyhow::Result<Option<(SecretString, i64)>> {
     let read = client()
-        .await
+        .await?
         .get_parameter()
         .name(name)
         .with_decryption(true)
@@ -66,7 +66,7 @@ pub(super) async fn write(
 
 async fn put(name: &str, text: &SecretString, overwrite: bool) -> anyhow::Result<i64> {
     let put = client()
-        .await
+        .await?
         .put_parameter()
         .name(name)
         .r#type(ParameterType::SecureString);
@@ -84,7 +84,7 @@ async fn put(name: &str, text: &SecretString, overwrite: bool) -> anyhow::Result
 }
 
 pub(super) async fn delete(name: &str) -> anyhow::Result<()> {
-    match client().await.delete_parameter().name(name).send().await {
+    match client().await?.delete_parameter().name(name).send().await {
         Err(error) if error.code() == Some("ParameterNotFound") => Ok(()),
         deleted => deleted
             .map(drop)
@@ -92,6 +92,6 @@ pub(super) async fn delete(name: &str) -> anyhow::Result<()> {
     }
 }
 
-async fn client() -> Client {
-    Client::new(aws::config().await)
+async fn client() -> anyhow::Result<Client> {
+    Ok(Client::new(aws::config().await?))
 }

@@ -52,6 +52,7 @@ struct Held {
     /// What was written last, and the version that it got.
     state: Mutex<(Holder, Version)>,
     lost: CancellationToken,
+    released: CancellationToken,
 }
 
 impl Lease {
@@ -124,6 +125,7 @@ impl Lease {
             key: key.to_owned(),
             state: Mutex::new((holder, version)),
             lost: CancellationToken::new(),
+            released: CancellationToken::new(),
         });
         let renewal = tokio::spawn(renew(Arc::clone(&held)));
         Self { held, renewal }
@@ -142,8 +144,12 @@ impl Lease {
     ///
     /// # Errors
     /// When the storage fails.
-    pub async fn release(self) -> anyhow::Result<()> {
-        self.renewal.abort();
+    pub async fn release(mut self) -> anyhow::Result<()> {
+        // A renewal under way ends first, else it could come behind this.
+        self.held.released.cancel();
+        (&mut self.renewal)
+            .await
+            .context("end the lease's renewal")?;
         let (mut holder, version) = self.held.state();
         holder.expires_at = Timestamp::now();
         self.held
@@ -184,7 +190,10 @@ impl Held {
 /// Renews until the lease is lost. A storage that fails is asked again until the lease has run out.
 async fn renew(held: Arc<Held>) {
     loop {
-        tokio::time::sleep(RENEW_EVERY).await;
+        tokio::select! {
+            () = held.released.cancelled() => return,
+            () = tokio::time::sleep(RENEW_EVERY) => {}
+        }
         let (mut holder, version) = held.state();
         holder.expires_at = Timestamp::now() + HOLDS_FOR;
         let renewed = async {

@@ -17,7 +17,7 @@ const MAX_BYTES: usize = 8 * 1024 * 1024;
 const MAX_ROWS: u64 = 1000;
 /// A part closes this long after its first row: what was fetched is soon safe.
 const MAX_AGE: Duration = Duration::from_secs(60);
-/// zstd's own default: 40 times faster than the disk's worth of a higher one.
+/// zstd's own default.
 const LEVEL: i32 = 3;
 
 /// A landed part as the manifest names it.

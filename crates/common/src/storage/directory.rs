@@ -25,7 +25,8 @@ const ABANDONED_AFTER: Duration = Duration::from_secs(3600);
 const ATTEMPTS: usize = 10;
 
 #[derive(Clone, Debug)]
-pub(super) struct Directory {
+/// A directory and all below it.
+pub struct Directory {
     root: Arc<Path>,
 }
 

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::io::AsyncRead;
 
-use directory::Directory;
-use s3::Bucket;
+pub use directory::Directory;
+pub use s3::Bucket;
 pub use url::{InvalidLandingUrl, LandingUrl};
 
 /// A stream of an object's bytes.
@@ -56,10 +56,6 @@ pub struct ObjectMeta {
 /// Every method fails, after bounded retries, with an error that names what was attempted and where;
 /// it holds [`Refused`](crate::task::Refused) when the place is missing or the credentials are refused.
 #[derive(Clone, Debug)]
-#[expect(
-    private_interfaces,
-    reason = "the variants are for matching on by this module alone"
-)]
 pub enum Storage {
     /// A bucket of S3, or of what speaks its protocol.
     S3(Bucket),
@@ -81,10 +77,10 @@ impl Storage {
     /// Opens a storage. Nothing is asked of it yet; [`check`](Self::check) does that.
     ///
     /// # Errors
-    /// When AWS settings cannot be used.
+    /// [`Refused`](crate::task::Refused) when AWS settings lack a region.
     pub async fn open(url: &LandingUrl) -> anyhow::Result<Self> {
         Ok(match url {
-            LandingUrl::S3 { bucket, prefix } => Self::S3(Bucket::open(bucket, prefix).await),
+            LandingUrl::S3 { bucket, prefix } => Self::S3(Bucket::open(bucket, prefix).await?),
             LandingUrl::Directory(root) => Self::Directory(Directory::new(root)),
         })
     }

@@ -20,7 +20,8 @@ use crate::aws;
 const BODY_ATTEMPTS: usize = 3;
 
 #[derive(Clone, Debug)]
-pub(super) struct Bucket {
+/// A bucket and the prefix of its keys.
+pub struct Bucket {
     client: Client,
     name: Arc<str>,
     /// Empty, or ending in `/`.
@@ -28,8 +29,8 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    pub(super) async fn open(name: &str, prefix: &str) -> Self {
-        let config = aws::config().await;
+    pub(super) async fn open(name: &str, prefix: &str) -> anyhow::Result<Self> {
+        let config = aws::config().await?;
         let s3 = aws_sdk_s3::config::Builder::from(config)
             .force_path_style(aws::s3_is_local(config))
             .build();
@@ -38,11 +39,11 @@ impl Bucket {
         } else {
             format!("{prefix}/")
         };
-        Self {
+        Ok(Self {
             client: Client::from_conf(s3),
             name: name.into(),
             prefix: prefix.into(),
-        }
+        })
     }
 
     pub(super) async fn check(&self) -> anyhow::Result<()> {

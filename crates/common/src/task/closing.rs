@@ -3,6 +3,7 @@
 use std::{borrow::Cow, process::ExitCode, time::Duration};
 
 use anyhow::anyhow;
+use clap::error::ErrorKind;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -68,7 +69,7 @@ pub fn is_refused(error: &anyhow::Error) -> bool {
 
 /// As a context (which only `downcast_ref` finds) or as a source (which only the chain shows).
 fn holds<E: std::error::Error + Send + Sync + 'static>(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<E>().is_some() || error.chain().any(|cause| cause.is::<E>())
+    error.downcast_ref::<E>().is_some() || error.chain().any(<dyn std::error::Error>::is::<E>)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -180,6 +181,8 @@ impl Line<'_> {
                 .iter()
                 .max_by_key(|(_, value)| json(value).len());
             let Some(name) = longest.map(|(name, _)| name.clone()) else {
+                // A text that is all escapes: what it says is in the log.
+                self.error = None;
                 return;
             };
             self.counts.remove(&name);
@@ -195,20 +198,29 @@ pub(super) fn end_with_usage(task: &'static str, usage: &clap::Error, took: Dura
     if !usage.use_stderr() {
         return ExitCode::SUCCESS;
     }
-    let text = usage.to_string();
-    let first = text
-        .split("\n\n")
-        .next()
-        .unwrap_or_default()
-        .trim_start_matches("error: ");
+    let misuse = match usage.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            "a command is missing: see --help".to_owned()
+        }
+        _ => first_paragraph(&usage.to_string()),
+    };
     let frame = Frame {
         task,
         command: None,
         run_id: None,
     };
-    let misuse = Refused::new(first.split_whitespace().collect::<Vec<_>>().join(" "));
-    let (line, _, code) = frame.line(Err(anyhow!(misuse)), took);
+    let (line, _, code) = frame.line(Err(anyhow!(Refused::new(misuse))), took);
     close(&line, code)
+}
+
+/// clap's message without the usage behind it, as one line.
+fn first_paragraph(text: &str) -> String {
+    let first = text
+        .split("\n\n")
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches("error: ");
+    first.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn close(line: &Line<'_>, code: u8) -> ExitCode {
@@ -258,7 +270,7 @@ mod tests {
         (serde_json::to_value(line).unwrap(), code)
     }
 
-    fn counts(value: Value) -> Map<String, Value> {
+    fn counts(value: &Value) -> Map<String, Value> {
         value.as_object().unwrap().clone()
     }
 
@@ -268,7 +280,7 @@ mod tests {
         let closing = Closing {
             complete: false,
             resume_at: Some(resume_at),
-            ..Closing::done(counts(json!({"requests": 3})))
+            ..Closing::done(counts(&json!({"requests": 3})))
         };
         let (line, code) = line_of(Ok(closing));
         assert_eq!(code, 0);
@@ -321,7 +333,7 @@ mod tests {
         let many: Map<_, _> = (0..1000)
             .map(|n| (format!("ods_strava__{n}"), json!({"files": n})))
             .collect();
-        let closing = Closing::done(counts(json!({"tables": many, "files": 7})));
+        let closing = Closing::done(counts(&json!({"tables": many, "files": 7})));
         let (line, _) = line_of(Ok(closing));
         assert_eq!(line["left_out"], json!(["tables"]));
         assert_eq!(line["files"], 7);
@@ -332,7 +344,7 @@ mod tests {
     fn the_line_stays_short_with_a_long_error_of_quotes() {
         let (line, _) = line_of(Err(anyhow!("\u{1}".repeat(100_000))));
         assert!(
-            line.to_string().len() <= 2 * MAX_BYTES,
+            line.to_string().len() <= MAX_BYTES,
             "{}",
             line.to_string().len()
         );

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::places::{Place, over_both};
+use crate::places::{Place, directory, over_both};
 
 over_both! {
     a_lease_says_who_has_it_and_until_when,
@@ -149,4 +149,63 @@ async fn a_lease_of_a_newer_version_is_refused(place: Place) {
         .await
         .unwrap_err();
     assert!(format!("{error:#}").contains("version 2"), "{error:#}");
+}
+
+// Time stands still but for sleepers here: a test does not wait half a minute for a renewal.
+
+#[tokio::test(start_paused = true)]
+async fn a_held_lease_renews_itself() {
+    let place = directory().await;
+    let lease = acquire(&place.storage, "run 1", Duration::ZERO)
+        .await
+        .unwrap();
+    let before = stored(&place.storage).await;
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    until(|| async { stored(&place.storage).await != before }).await;
+    lease.check().unwrap();
+    lease.release().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_was_taken_over_may_not_write_any_more() {
+    let place = directory().await;
+    let old = acquire(&place.storage, "run 1", Duration::ZERO)
+        .await
+        .unwrap();
+    let new = acquire(&place.storage, "run 1", Duration::ZERO)
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    until(|| async { old.check().is_err() }).await;
+    let error = old.check().unwrap_err().to_string();
+    assert!(error.contains("was lost") && error.contains(KEY), "{error}");
+    new.check().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_survives_a_storage_that_is_away_for_a_while() {
+    let place = directory().await;
+    let lease = acquire(&place.storage, "run 1", Duration::ZERO)
+        .await
+        .unwrap();
+    let folder = place.folder.as_ref().unwrap().path();
+    let away = folder.with_extension("away");
+    std::fs::rename(folder, &away).unwrap();
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    lease.check().unwrap();
+    std::fs::rename(&away, folder).unwrap();
+    let before = stored(&place.storage).await;
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    until(|| async { stored(&place.storage).await != before }).await;
+    lease.check().unwrap();
+}
+
+async fn until(condition: impl AsyncFn() -> bool) {
+    for _ in 0..1000 {
+        if condition().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("what was waited for did not come");
 }

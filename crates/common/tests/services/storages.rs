@@ -1,11 +1,5 @@
 //! The promises of a storage.
 
-use aws_config::BehaviorVersion;
-use aws_sdk_s3::{
-    Client,
-    types::{BucketVersioningStatus, CreateBucketConfiguration, VersioningConfiguration},
-};
-use aws_smithy_http_client::Builder;
 use bytes::Bytes;
 use common::{
     storage::{Replaced, Storage, Version, Written},
@@ -14,7 +8,7 @@ use common::{
 use futures_util::future::join_all;
 use tokio::io::AsyncReadExt as _;
 
-use crate::places::{Place, open, over_both, unique, variable};
+use crate::places::{Place, open, over_both, unique};
 
 over_both! {
     a_put_creates_an_object_once_and_never_touches_it_again,
@@ -347,74 +341,4 @@ async fn what_a_killed_writer_left_behind_is_never_listed() {
     std::fs::write(folder.path().join(".unfinished/1-dead"), "half").unwrap();
     assert_eq!(keys(&place.storage, "").await, ["a", "state"]);
     assert!(place.storage.list_folders("").await.unwrap().is_empty());
-}
-
-#[tokio::test]
-async fn a_versioned_bucket_keeps_no_version_of_what_was_purged() {
-    let bucket = unique("versioned");
-    let client = s3_client().await;
-    let region = CreateBucketConfiguration::builder()
-        .location_constraint("eu-west-1".into())
-        .build();
-    client
-        .create_bucket()
-        .bucket(&bucket)
-        .create_bucket_configuration(region)
-        .send()
-        .await
-        .unwrap();
-    let on = VersioningConfiguration::builder()
-        .status(BucketVersioningStatus::Enabled)
-        .build();
-    client
-        .put_bucket_versioning()
-        .bucket(&bucket)
-        .versioning_configuration(on)
-        .send()
-        .await
-        .unwrap();
-
-    let storage = open(&format!("s3://{bucket}/landing")).await;
-    let first = done(
-        storage
-            .replace("athlete=1/a", "1".into(), None)
-            .await
-            .unwrap(),
-    );
-    storage
-        .replace("athlete=1/a", "2".into(), Some(&first))
-        .await
-        .unwrap();
-    storage.delete("athlete=1/a").await.unwrap();
-    put(&storage, "athlete=1/b", "").await;
-    put(&storage, "athlete=2/a", "").await;
-    assert_eq!(storage.purge("athlete=1/").await.unwrap(), 4);
-    let left = client
-        .list_object_versions()
-        .bucket(&bucket)
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(
-        left.versions()
-            .iter()
-            .filter_map(|version| version.key())
-            .collect::<Vec<_>>(),
-        ["landing/athlete=2/a"]
-    );
-    assert!(left.delete_markers().is_empty());
-}
-
-async fn s3_client() -> Client {
-    variable("DEVSTACK_BUCKET");
-    let http = Builder::new().build_http();
-    let config = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http)
-        .load()
-        .await;
-    Client::from_conf(
-        aws_sdk_s3::config::Builder::from(&config)
-            .force_path_style(true)
-            .build(),
-    )
 }

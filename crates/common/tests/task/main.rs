@@ -1,5 +1,7 @@
 //! How a task ends, seen from outside: its output and its exit code.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     io::{BufRead as _, BufReader, Read as _},
     os::unix::process::ExitStatusExt as _,
@@ -212,6 +214,19 @@ fn a_signal_ends_a_task_with_143() {
             (&json!("partial"), &json!(false))
         );
     }
+}
+
+#[test]
+fn a_second_interrupt_aborts_a_task_that_does_not_stop() {
+    let mut child = task(&["ignore"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
+    assert_eq!(stdout.next().unwrap(), "waiting");
+    kill("INT", child.id());
+    assert!(stdout.next().unwrap().contains("stopping"));
+    kill("INT", child.id());
+    assert_eq!(child.wait().unwrap().signal(), Some(6));
 }
 
 fn kill(signal: &str, process: u32) {
