@@ -12,11 +12,25 @@ use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 use crate::child;
 use crate::world::World;
 
+/// What would lead an AWS client past the world's endpoint, to somebody's real account.
+const FOREIGN: [&str; 7] = [
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_DEFAULT_REGION",
+    "AWS_SESSION_TOKEN",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ENDPOINT_URL_SSM",
+    "AWS_ENDPOINT_URL_STS",
+];
+
 /// Runs the command to its end and returns its exit code; the world still runs then.
 pub async fn run(world: &mut World, command: &[OsString]) -> anyhow::Result<u8> {
     let (program, arguments) = command.split_first().context("no command was given")?;
     let mut interrupts = Interrupts::listen()?;
     let mut starting = child::command(program, None, Signal::SIGTERM);
+    for name in FOREIGN {
+        starting.env_remove(name);
+    }
     starting.args(arguments).envs(world.environment());
     // At a terminal the command must stay in the foreground; the terminal itself then sends
     // it Ctrl-C. Anywhere else a group of its own lets a signal reach what it started in turn.

@@ -226,6 +226,8 @@ impl Programs {
             "unix_socket_directories=",
             "timezone=UTC",
             "log_timezone=UTC",
+            // Tests run side by side, each with connections of its own.
+            "max_connections=200",
             // Quick to test with. A crash of the machine may cost the data, a kill does not.
             "fsync=off",
             "synchronous_commit=off",

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::activities::{Activities, Activity};
 use super::payload::Payload;
-use super::simulator::{Shared, World};
+use super::simulator::{Account, Shared};
 use super::{PLANTED_FIRST_NAME, PLANTED_LAST_NAME, answer};
 
 const PER_PAGE_DEFAULT: usize = 30;
@@ -38,8 +38,8 @@ pub(crate) async fn activities(
         let (status, message) = (StatusCode::BAD_REQUEST, "Bad Request");
         return answer::fault(status, message, "Activity", "page", "invalid");
     };
-    let world = shared.lock();
-    if !reads_activities(&world) {
+    let account = shared.lock();
+    if !reads_activities(&account) {
         return scope_missing("activity:read_permission");
     }
     let per_page = query
@@ -48,15 +48,15 @@ pub(crate) async fn activities(
         .clamp(1, PER_PAGE_MAX);
     let first = (query.page.unwrap_or(1).max(1) - 1).saturating_mul(per_page);
 
-    let mut listed: Vec<&Activity> = world
+    let mut listed: Vec<&Activity> = account
         .activities
         .oldest_first()
         .filter(|activity| {
             let start = activity.facts.start_date.as_second();
             query.after.is_none_or(|after| start > after)
                 && query.before.is_none_or(|before| start < before)
-                && !world.activities.hidden.contains(&activity.facts.id)
-                && may_see(&world, activity)
+                && !account.activities.hidden.contains(&activity.facts.id)
+                && may_see(&account, activity)
         })
         .collect();
     if query.after.is_none() {
@@ -99,15 +99,15 @@ pub(crate) async fn activity(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
 ) -> Response {
-    let world = shared.lock();
-    if !reads_activities(&world) {
+    let account = shared.lock();
+    if !reads_activities(&account) {
         return scope_missing("activity:read_permission");
     }
-    let found = id.parse().ok().and_then(|id| world.activities.find(id));
-    let Some(activity) = found.filter(|activity| may_see(&world, activity)) else {
+    let found = id.parse().ok().and_then(|id| account.activities.find(id));
+    let Some(activity) = found.filter(|activity| may_see(&account, activity)) else {
         return answer::not_found();
     };
-    match detail(&world.activities, activity) {
+    match detail(&account.activities, activity) {
         Ok(detail) => answer::json(StatusCode::OK, detail.to_string()),
         Err(error) => answer::broken(&error),
     }
@@ -154,8 +154,8 @@ fn detail(activities: &Activities, activity: &Activity) -> anyhow::Result<Payloa
 
 /// `GET /athlete`: with gear and body only for who may read the whole profile.
 pub(crate) async fn athlete(State(shared): State<Arc<Shared>>) -> Response {
-    let world = shared.lock();
-    let whole = world.tokens.has_scope(&["profile:read_all"]);
+    let account = shared.lock();
+    let whole = account.tokens.has_scope(&["profile:read_all"]);
     let mut athlete = json!({
         "id": shared.athlete_id,
         "username": null,
@@ -175,10 +175,11 @@ pub(crate) async fn athlete(State(shared): State<Arc<Shared>>) -> Response {
         "follower": null,
     });
     if let (true, Some(fields)) = (whole, athlete.as_object_mut()) {
-        let gear = gear_distances(&world.activities);
+        let gear = gear_distances(&account.activities);
         let of_kind = |kind| -> Vec<Value> {
             let ids = gear.keys().filter(|id| id.starts_with(kind));
-            ids.map(|id| gear_summary(&world.activities, id)).collect()
+            ids.map(|id| gear_summary(&account.activities, id))
+                .collect()
         };
         fields.insert("ftp".into(), json!(241));
         fields.insert("measurement_preference".into(), json!("meters"));
@@ -213,7 +214,7 @@ pub(crate) async fn athlete_stats(
         let (status, message) = (StatusCode::FORBIDDEN, "Forbidden");
         return answer::fault(status, message, "Athlete", "", "not_found");
     }
-    let world = shared.lock();
+    let account = shared.lock();
     let now = shared.clock.now();
     let year = now.strftime("%Y").to_string();
     let mut stats = serde_json::Map::new();
@@ -222,7 +223,7 @@ pub(crate) async fn athlete_stats(
         ("run", &["Run", "TrailRun"][..]),
         ("swim", &["Swim"][..]),
     ] {
-        let of_sport: Vec<&Activity> = world
+        let of_sport: Vec<&Activity> = account
             .activities
             .oldest_first()
             .filter(|activity| {
@@ -269,11 +270,11 @@ fn totals<'a>(activities: impl Iterator<Item = &'a Activity>) -> Value {
 
 /// `GET /gear/{id}`: also of gear that the profile no longer lists.
 pub(crate) async fn gear(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {
-    let world = shared.lock();
-    if !gear_distances(&world.activities).contains_key(id.as_str()) {
+    let account = shared.lock();
+    if !gear_distances(&account.activities).contains_key(id.as_str()) {
         return answer::not_found();
     }
-    let mut gear = gear_summary(&world.activities, &id);
+    let mut gear = gear_summary(&account.activities, &id);
     gear["resource_state"] = json!(3);
     gear["brand_name"] = json!("Devstack");
     gear["model_name"] = json!(id);
@@ -321,16 +322,16 @@ pub(crate) async fn unknown() -> Response {
     answer::fault(status, message, "resource", "path", "invalid")
 }
 
-fn reads_activities(world: &World) -> bool {
-    world
+fn reads_activities(account: &Account) -> bool {
+    account
         .tokens
         .has_scope(&["activity:read", "activity:read_all"])
 }
 
 /// What is for the athlete only needs the wider scope.
-fn may_see(world: &World, activity: &Activity) -> bool {
+fn may_see(account: &Account, activity: &Activity) -> bool {
     activity.facts.visibility.as_deref() != Some("only_me")
-        || world.tokens.has_scope(&["activity:read_all"])
+        || account.tokens.has_scope(&["activity:read_all"])
 }
 
 fn is_public(activity: &Activity) -> bool {

@@ -25,17 +25,11 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use axum::Router;
-use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
-use axum::response::Response;
-use axum::routing::{delete, get, post, put};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::activities::set_local_start;
-use super::answer;
 use super::faults::Fault;
 use super::gate;
 use super::generate;
@@ -86,8 +80,8 @@ impl Control {
 
     /// The summaries as they stand, newest first, hidden ones included.
     pub fn summaries(&self) -> Vec<String> {
-        let world = self.0.lock();
-        world
+        let account = self.0.lock();
+        account
             .activities
             .oldest_first()
             .rev()
@@ -98,8 +92,8 @@ impl Control {
     /// Adds a made-up activity of an hour ago with some fields replaced, and returns its id.
     pub fn add(&self, fields: Payload) -> anyhow::Result<i64> {
         let id = {
-            let mut world = self.0.lock();
-            let newest = world
+            let mut account = self.0.lock();
+            let newest = account
                 .activities
                 .oldest_first()
                 .map(|activity| activity.facts.id)
@@ -113,7 +107,7 @@ impl Control {
             if !keeps_local {
                 set_local_start(&mut summary)?;
             }
-            world.activities.put(&summary)?
+            account.activities.put(&summary)?
         };
         self.0.save()?;
         Ok(id)
@@ -136,8 +130,8 @@ impl Control {
     /// Deletes that share of the list, evenly spread, and returns their ids.
     pub fn delete_share(&self, percent: u32) -> anyhow::Result<Vec<i64>> {
         let ids: Vec<i64> = {
-            let mut world = self.0.lock();
-            let all = world
+            let mut account = self.0.lock();
+            let all = account
                 .activities
                 .oldest_first()
                 .map(|activity| activity.facts.id);
@@ -147,7 +141,7 @@ impl Control {
                 .filter(|(index, _)| share(index + 1) > share(*index));
             let ids: Vec<i64> = picked.map(|(_, id)| id).collect();
             ids.into_iter()
-                .filter(|id| world.activities.delete(*id))
+                .filter(|id| account.activities.delete(*id))
                 .collect()
         };
         self.0.save()?;
@@ -196,202 +190,20 @@ impl Control {
         self.0.save()
     }
 
-    fn state(&self) -> Value {
+    /// The answer of `GET /state`.
+    pub fn state(&self) -> Value {
         let usage = self.0.lock().quota.headers(&self.0.limits);
-        let world = self.0.lock();
+        let account = self.0.lock();
         json!({
             "athlete_id": self.0.athlete_id,
             "now": self.0.clock.now(),
-            "activities": world.activities.len(),
-            "hidden": world.activities.hidden,
-            "scope": world.tokens.scope,
-            "inactive": world.inactive,
-            "refresh_token": world.tokens.refresh_token(),
+            "activities": account.activities.len(),
+            "hidden": account.activities.hidden,
+            "scope": account.tokens.scope,
+            "inactive": account.inactive,
+            "refresh_token": account.tokens.refresh_token(),
             "quota": { "limit": usage.overall_limit, "read_limit": usage.read_limit, "usage": usage.overall_usage },
-            "faults": world.faults.planned(),
+            "faults": account.faults.planned(),
         })
-    }
-}
-
-type Shares = State<Arc<Shared>>;
-
-pub(crate) fn routes() -> Router<Arc<Shared>> {
-    Router::new()
-        .route(
-            "/state",
-            get(async |State(shared): Shares| ok(Control(shared).state())),
-        )
-        .route("/requests", get(list_requests).delete(forget_requests))
-        .route("/activities", post(add).delete(delete_share))
-        .route(
-            "/activities/{id}",
-            axum::routing::patch(edit).delete(delete_one),
-        )
-        .route("/hidden", put(hide))
-        .route("/faults", post(plan_fault).delete(clear_faults))
-        .route("/quota", post(exhaust))
-        .route("/clock", post(advance_clock))
-        .route("/scope", put(set_scope))
-        .route("/application", put(set_application))
-        .route("/tokens/refresh", delete(invalidate_refresh_token))
-        .route("/tokens/access", delete(expire_access_tokens))
-}
-
-async fn list_requests(State(shared): Shares) -> Response {
-    ok(json!(Control(shared).requests()))
-}
-
-async fn forget_requests(State(shared): Shares) -> Response {
-    Control(shared).forget_requests();
-    ok(json!({}))
-}
-
-async fn add(State(shared): Shares, body: String) -> Response {
-    let fields = if body.trim().is_empty() {
-        Ok(Payload::default())
-    } else {
-        body.parse()
-    };
-    let added = fields
-        .map_err(Into::into)
-        .and_then(|fields| Control(shared).add(fields));
-    done(added.map(|id| json!({ "id": id })))
-}
-
-async fn edit(State(shared): Shares, Path(id): Path<i64>, body: String) -> Response {
-    let fields = body.parse::<Payload>().map_err(Into::into);
-    found(
-        fields.and_then(|fields| Control(shared).edit(id, fields)),
-        id,
-    )
-}
-
-async fn delete_one(State(shared): Shares, Path(id): Path<i64>) -> Response {
-    found(Control(shared).delete(id), id)
-}
-
-#[derive(Deserialize)]
-struct Share {
-    percent: u32,
-}
-
-async fn delete_share(State(shared): Shares, Query(share): Query<Share>) -> Response {
-    done(
-        Control(shared)
-            .delete_share(share.percent)
-            .map(|ids| json!({ "ids": ids })),
-    )
-}
-
-#[derive(Deserialize)]
-struct Ids {
-    ids: Vec<i64>,
-}
-
-async fn hide(State(shared): Shares, body: String) -> Response {
-    done(
-        read::<Ids>(&body)
-            .and_then(|list| Control(shared).hide(list.ids))
-            .map(|()| json!({})),
-    )
-}
-
-async fn plan_fault(State(shared): Shares, body: String) -> Response {
-    done(
-        read(&body)
-            .map(|fault| Control(shared).plan_fault(fault))
-            .map(|()| json!({})),
-    )
-}
-
-async fn clear_faults(State(shared): Shares) -> Response {
-    Control(shared).clear_faults();
-    ok(json!({}))
-}
-
-#[derive(Deserialize)]
-struct UsedUp {
-    window: Window,
-}
-
-async fn exhaust(State(shared): Shares, body: String) -> Response {
-    let window = read::<UsedUp>(&body).map(|used_up| used_up.window);
-    done(
-        window
-            .map(|window| Control(shared).exhaust(window))
-            .map(|()| json!({})),
-    )
-}
-
-#[derive(Deserialize)]
-struct Advance {
-    advance_seconds: i64,
-}
-
-async fn advance_clock(State(shared): Shares, body: String) -> Response {
-    let control = Control(shared);
-    let moved = read::<Advance>(&body)
-        .and_then(|by| control.advance_clock(SignedDuration::from_secs(by.advance_seconds)));
-    done(moved.map(|()| json!({ "now": control.now() })))
-}
-
-#[derive(Deserialize)]
-struct Scope {
-    scope: Vec<String>,
-}
-
-async fn set_scope(State(shared): Shares, body: String) -> Response {
-    let set = read::<Scope>(&body).and_then(|wanted| Control(shared).set_scope(wanted.scope));
-    done(set.map(|()| json!({})))
-}
-
-#[derive(Deserialize)]
-struct Application {
-    inactive: bool,
-}
-
-async fn set_application(State(shared): Shares, body: String) -> Response {
-    let set =
-        read::<Application>(&body).and_then(|wanted| Control(shared).set_inactive(wanted.inactive));
-    done(set.map(|()| json!({})))
-}
-
-async fn invalidate_refresh_token(State(shared): Shares) -> Response {
-    done(
-        Control(shared)
-            .invalidate_refresh_token()
-            .map(|()| json!({})),
-    )
-}
-
-async fn expire_access_tokens(State(shared): Shares) -> Response {
-    done(Control(shared).expire_access_tokens().map(|()| json!({})))
-}
-
-fn read<T: serde::de::DeserializeOwned>(body: &str) -> anyhow::Result<T> {
-    serde_json::from_str(body).context("read the control request")
-}
-
-fn ok(body: Value) -> Response {
-    answer::json(StatusCode::OK, body.to_string())
-}
-
-fn done(outcome: anyhow::Result<Value>) -> Response {
-    match outcome {
-        Ok(body) => ok(body),
-        Err(error) => {
-            let body = json!({ "error": format!("{error:#}") });
-            answer::json(StatusCode::BAD_REQUEST, body.to_string())
-        }
-    }
-}
-
-fn found(outcome: anyhow::Result<bool>, id: i64) -> Response {
-    match outcome {
-        Ok(false) => answer::json(
-            StatusCode::NOT_FOUND,
-            json!({ "error": format!("no activity {id}") }).to_string(),
-        ),
-        outcome => done(outcome.map(|_| json!({ "id": id }))),
     }
 }

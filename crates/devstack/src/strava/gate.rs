@@ -36,14 +36,14 @@ pub(crate) async fn log_and_strike(
         .to_owned();
     let now = shared.clock.now();
     let (index, fault) = {
-        let mut world = shared.lock();
-        world.requests.push(Request {
+        let mut account = shared.lock();
+        account.requests.push(Request {
             at: now,
             method: request.method().to_string(),
             path: without_secrets(&path, &uri),
             status: None,
         });
-        (world.requests.len() - 1, world.faults.strike(&path))
+        (account.requests.len() - 1, account.faults.strike(&path))
     };
 
     let mut response = match fault {
@@ -101,8 +101,8 @@ fn admit(
     headers: &HeaderMap,
     now: Timestamp,
 ) -> Result<(Headers, bool), Response> {
-    let mut world = shared.lock();
-    let granted = bearer(headers).map(|token| world.tokens.check(token, now));
+    let mut account = shared.lock();
+    let granted = bearer(headers).map(|token| account.tokens.check(token, now));
     if granted != Some(Grant::Valid) {
         let (status, message) = (StatusCode::UNAUTHORIZED, "Authorization Error");
         return Err(answer::fault(
@@ -113,7 +113,7 @@ fn admit(
             "invalid",
         ));
     }
-    if world.inactive {
+    if account.inactive {
         let (status, message) = (StatusCode::FORBIDDEN, "Forbidden");
         return Err(answer::fault(
             status,
@@ -123,17 +123,17 @@ fn admit(
             "Inactive",
         ));
     }
-    let verdict = world.quota.charge(&shared.limits, now);
-    let headers = world.quota.headers(&shared.limits);
+    let verdict = account.quota.charge(&shared.limits, now);
+    let headers = account.quota.headers(&shared.limits);
     if verdict == Verdict::Refused {
         let mut refusal = answer::too_many_requests();
         tell(&mut refusal, &headers, false);
         return Err(refusal);
     }
-    world.answered += 1;
+    account.answered += 1;
     Ok((
         headers,
-        !world.answered.is_multiple_of(READ_PAIR_MISSING_EVERY),
+        !account.answered.is_multiple_of(READ_PAIR_MISSING_EVERY),
     ))
 }
 

@@ -6,6 +6,7 @@ mod api;
 mod clock;
 mod connection;
 pub mod control;
+mod control_routes;
 pub mod faults;
 mod gate;
 pub mod generate;

@@ -174,8 +174,8 @@ pub(crate) async fn exchange(
     }
     let now = shared.clock.now();
     let body = {
-        let mut world = shared.lock();
-        if request.refresh_token != world.tokens.refresh_token() {
+        let mut account = shared.lock();
+        if request.refresh_token != account.tokens.refresh_token() {
             return answer::fault(
                 StatusCode::BAD_REQUEST,
                 "Bad Request",
@@ -184,7 +184,7 @@ pub(crate) async fn exchange(
                 "invalid",
             );
         }
-        serde_json::to_string(&world.tokens.refresh(now))
+        serde_json::to_string(&account.tokens.refresh(now))
     };
     // A token that was given out must be known after a restart too.
     match body

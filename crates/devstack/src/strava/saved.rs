@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::activities::Edits;
 use super::oauth::Tokens;
 use super::quota::Quota;
-use super::simulator::World;
+use super::simulator::Account;
 
 const VERSION: u32 = 1;
 
@@ -30,16 +30,16 @@ pub(crate) struct Saved {
 }
 
 impl Saved {
-    pub(crate) fn of(world: &World, moved_by: SignedDuration, first_day: Option<Date>) -> Self {
+    pub(crate) fn of(account: &Account, moved_by: SignedDuration, first_day: Option<Date>) -> Self {
         Self {
             version: VERSION,
             first_day,
             clock_moved_seconds: moved_by.as_secs(),
-            tokens: world.tokens.clone(),
-            quota: world.quota.clone(),
-            inactive: world.inactive,
-            hidden: world.activities.hidden.clone(),
-            edits: world.activities.edits().clone(),
+            tokens: account.tokens.clone(),
+            quota: account.quota.clone(),
+            inactive: account.inactive,
+            hidden: account.activities.hidden.clone(),
+            edits: account.activities.edits().clone(),
         }
     }
 

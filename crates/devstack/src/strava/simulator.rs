@@ -15,13 +15,13 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::activities::Activities;
 use super::clock::Clock;
 use super::connection::{Connection, Listener};
-use super::control::{self, Control, Request};
+use super::control::{Control, Request};
 use super::faults::Faults;
 use super::generate::Generated;
 use super::oauth::{self, Tokens};
 use super::quota::{Limits, Quota};
 use super::saved::Saved;
-use super::{api, gate};
+use super::{api, control_routes, gate};
 
 /// Whose activities are served.
 #[derive(Debug, Clone)]
@@ -81,12 +81,12 @@ pub(crate) struct Shared {
     pub(crate) athlete_id: i64,
     state: Option<PathBuf>,
     first_day: Option<jiff::civil::Date>,
-    world: Mutex<World>,
+    account: Mutex<Account>,
 }
 
 /// What requests change.
 #[derive(Debug)]
-pub(crate) struct World {
+pub(crate) struct Account {
     pub(crate) activities: Activities,
     pub(crate) tokens: Tokens,
     pub(crate) quota: Quota,
@@ -97,8 +97,8 @@ pub(crate) struct World {
 }
 
 impl Shared {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, World> {
-        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Account> {
+        self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps what must survive a restart, where a file was given for it.
@@ -234,7 +234,7 @@ impl Shared {
             activities.hidden = saved.hidden;
             (tokens, quota, inactive) = (saved.tokens, saved.quota, saved.inactive);
         }
-        let world = World {
+        let account = Account {
             activities,
             tokens,
             quota,
@@ -250,7 +250,7 @@ impl Shared {
             athlete_id,
             state: options.state,
             first_day,
-            world: Mutex::new(world),
+            account: Mutex::new(account),
         })
     }
 }
@@ -275,6 +275,6 @@ fn routes(shared: &Arc<Shared>) -> Router {
     Router::new()
         .nest("/api/v3", api)
         .nest("/oauth", oauth)
-        .nest("/control", control::routes())
+        .nest("/control", control_routes::routes())
         .with_state(Arc::clone(shared))
 }

@@ -1,103 +1,15 @@
 //! Writes a session as Strava's summary: its keys, its mix of integers and floats, its absences.
 
-use std::fmt::{Display, Write as _};
-
 use fastrand::Rng;
 use serde_json::Value;
 
+use super::measured::Measured;
+use super::object::{Object, integer_or_tenths, tenths, thousandths};
 use super::plan::{Purpose, Session, Sport};
 use super::route;
 
 /// Watts at threshold in the first year.
 const THRESHOLD_WATTS: f64 = 232.0;
-
-/// What was measured, derived once so that the keys agree with each other.
-struct Measured {
-    rng: Rng,
-    moving: f64,
-    elapsed: f64,
-    metres: f64,
-    climbed: f64,
-    /// 0 is at rest, 1 at threshold.
-    intensity: f64,
-    indoors: bool,
-    manual: bool,
-    points: Vec<(f64, f64)>,
-}
-
-impl Measured {
-    fn of(session: &Session) -> Self {
-        let mut rng = Rng::with_seed(session.seed);
-        let intensity = match session.purpose {
-            Purpose::Easy | Purpose::Commute => 0.66,
-            Purpose::Long => 0.72,
-            Purpose::Tempo => 0.86,
-            Purpose::Intervals => 0.82,
-            Purpose::Race => 0.97,
-        } + (rng.f64() - 0.5) * 0.08;
-        let dice = rng.u32(0..100);
-        let manual = match session.sport {
-            Sport::WeightTraining => dice < 60,
-            Sport::Run | Sport::Swim => dice < 1,
-            _ => false,
-        };
-        let indoors = manual
-            || match session.sport {
-                Sport::VirtualRide | Sport::WeightTraining => true,
-                Sport::Swim => dice < 80,
-                Sport::Run => dice < 7 && session.purpose == Purpose::Easy,
-                _ => false,
-            };
-        let moving = (session.minutes * 60.0).round();
-        let stops = if indoors {
-            0.01
-        } else {
-            0.03 + rng.f64() * 0.07
-        };
-        let growth = 1.0 + 0.018 * session.years;
-        let speed = growth
-            * match session.sport {
-                Sport::Run => 2.05 + 1.45 * intensity,
-                Sport::Ride | Sport::VirtualRide => 4.4 + 4.6 * intensity,
-                Sport::Swim => 0.62 + 0.32 * intensity,
-                Sport::Hike => 0.98,
-                Sport::Walk => 1.42,
-                Sport::NordicSki => 2.1 + 0.9 * intensity,
-                Sport::WeightTraining => 0.0,
-            };
-        let metres = moving * speed * (0.96 + 0.08 * rng.f64());
-        let climb_per_km = match session.sport {
-            Sport::Hike => 68.0,
-            Sport::Run if !indoors => 7.5,
-            Sport::Ride => 7.0,
-            Sport::VirtualRide => 9.0,
-            Sport::NordicSki => 16.0,
-            Sport::Walk => 5.0,
-            _ => 0.0,
-        } * if session.place.elevation > 1_000.0 {
-            1.7
-        } else {
-            1.0
-        };
-        let climbed = metres / 1_000.0 * climb_per_km * (0.5 + rng.f64());
-        let points = if indoors {
-            Vec::new()
-        } else {
-            route::round(&mut rng, session.place, metres)
-        };
-        Self {
-            rng,
-            moving,
-            elapsed: (moving * (1.0 + stops)).round(),
-            metres,
-            climbed,
-            intensity,
-            indoors,
-            manual,
-            points,
-        }
-    }
-}
 
 /// The summary of a session, compact, keys in Strava's order.
 pub(super) fn write(session: &Session, athlete_id: i64) -> String {
@@ -114,22 +26,14 @@ pub(super) fn write(session: &Session, athlete_id: i64) -> String {
     json.raw("moving_time", measured.moving as i64);
     json.raw("elapsed_time", measured.elapsed as i64);
     json.raw("total_elevation_gain", integer_or_tenths(measured.climbed));
-    json.text(
-        "type",
-        if session.sport == Sport::NordicSki {
-            "NordicSki"
-        } else {
-            sport
-        },
-    );
+    json.text("type", sport);
     json.text("sport_type", sport);
     workout_type(&mut json, session, &mut measured.rng);
-    if measured.rng.u32(0..9) == 0 && !measured.manual {
-        json.text("device_name", "Devstack One");
-    } else if !measured.manual {
+    if !measured.manual {
+        let indoors = session.sport == Sport::VirtualRide;
         json.text(
             "device_name",
-            if session.sport == Sport::VirtualRide {
+            if indoors {
                 "Zwift"
             } else {
                 "Garmin Forerunner 955"
@@ -381,48 +285,4 @@ fn pair(point: Option<&(f64, f64)>) -> String {
         || "[]".to_owned(),
         |(latitude, longitude)| format!("[{latitude:.6},{longitude:.6}]"),
     )
-}
-
-fn tenths(value: f64) -> String {
-    format!("{value:.1}")
-}
-
-/// Three decimals without trailing zeros, but always one: 3.145, 5.6, 7.0.
-fn thousandths(value: f64) -> String {
-    format!("{:?}", (value * 1_000.0).round() / 1_000.0)
-}
-
-/// Strava sends whole metres of climbing now as `34`, now as `34.0`.
-fn integer_or_tenths(value: f64) -> String {
-    let rounded = (value * 10.0).round() as i64;
-    if rounded % 20 == 0 {
-        (rounded / 10).to_string()
-    } else {
-        tenths(value)
-    }
-}
-
-/// A JSON object that is written from front to back.
-#[derive(Default)]
-struct Object(String);
-
-impl Object {
-    fn raw(&mut self, key: &str, value: impl Display) {
-        let before = if self.0.is_empty() { '{' } else { ',' };
-        // Writing to a string cannot fail.
-        _ = write!(self.0, "{before}\"{key}\":{value}");
-    }
-
-    fn text(&mut self, key: &str, value: &str) {
-        self.raw(key, Value::from(value));
-    }
-
-    fn null(&mut self, key: &str) {
-        self.raw(key, "null");
-    }
-
-    fn close(mut self) -> String {
-        self.0.push('}');
-        self.0
-    }
 }
