@@ -72,10 +72,11 @@ class Browser:
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.call("Page.navigate", url=url)
         until(lambda: self.evaluate("document.readyState") == "complete", f"{url} to load")
-        until(
-            lambda: self.evaluate("!document.getElementById('charts') || !!document.documentElement.dataset.drawn"),
-            "the charts",
-        )
+        drawn = "!document.getElementById('charts') || !!document.documentElement.dataset.drawn"
+        try:
+            until(lambda: self.evaluate(drawn), "the charts to be drawn")
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}; the console says {self.complaints()}") from None
 
     def evaluate(self, expression: str) -> object:
         """The value of a JavaScript expression on the page."""

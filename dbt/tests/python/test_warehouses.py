@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import math
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from browser import Browser
+from browser import Browser, until
 from conftest import DBT
 from landed import TODAY, as_export, fill, history
 
@@ -56,13 +55,19 @@ def test_an_export_only_warehouse_takes_local_dates_from_the_home_time_zone(ware
     agrees_with_the_recurrence(warehouse)
 
 
-def test_with_both_the_api_wins_and_what_was_deleted_is_gone(warehouse, build, run):
+@pytest.fixture(scope="module")
+def both(warehouse, build) -> list[dict]:
+    """A warehouse in which export and API overlap, and the newest activity was deleted."""
     activities = history()
-    newest = activities[-1]["id"]
     fill(warehouse, activities[100:], [as_export(a) | {"name": "as exported"} for a in activities[:-50]])
-    warehouse.execute("update strava.ods_strava__activities set _deleted = true where id = %s", [newest])
+    warehouse.execute("update strava.ods_strava__activities set _deleted = true where id = %s", [activities[-1]["id"]])
     built = build()
     assert (built.code, built.closing["failed"]) == (0, 0), built.log
+    return activities
+
+
+def test_with_both_the_api_wins_and_what_was_deleted_is_gone(warehouse, both):
+    activities = both
     origins = dict(warehouse.execute("select origin, count(*) from marts.activities group by origin").fetchall())
     assert origins == {"export": 100, "api": len(activities) - 101}
     exported = warehouse.execute(
@@ -73,8 +78,11 @@ def test_with_both_the_api_wins_and_what_was_deleted_is_gone(warehouse, build, r
         "select count(*) from marts.activities where in_api and in_export and energy_kilocalories = 500.5"
     )
     assert both.fetchone() == (len(activities) - 150,)
-    gone = warehouse.execute("select count(*) from marts.activities where activity_id = %s", [newest]).fetchone()
-    assert gone == (0,)
+    gone = warehouse.execute("select count(*) from marts.activities where activity_id = %s", [activities[-1]["id"]])
+    assert gone.fetchone() == (0,)
+
+
+def test_a_rebuild_gives_the_same_marts(warehouse, both, build, run):
     before = run("checksum").closing["checksums"]
     for schema in ("marts", "intermediate", "staging"):
         warehouse.execute(f"drop schema {schema} cascade")
@@ -83,14 +91,19 @@ def test_with_both_the_api_wins_and_what_was_deleted_is_gone(warehouse, build, r
     assert sorted(before) == ["activities", "training_load", "year_progress"]
 
 
-@pytest.mark.parametrize("width", [390, 1400])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_is_drawn(run, browser: Browser, width: int, scheme: str, tmp_path: Path):
-    """On the warehouse that the test before left behind."""
+@pytest.fixture(scope="module")
+def page(both, run) -> str:
+    """The address of the page about that warehouse; the file stays when the warehouse goes on."""
     drawn = run("report")
     assert (drawn.code, drawn.closing["charts"]) == (0, len(CHARTS)), drawn.log
     assert drawn.closing["page_bytes"] < 2_000_000
-    browser.open(drawn.closing["page"], width, scheme)
+    return drawn.closing["page"]
+
+
+@pytest.mark.parametrize("width", [390, 1400])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_is_drawn(page: str, browser: Browser, width: int, scheme: str):
+    browser.open(page, width, scheme)
     marks = "s.querySelectorAll('.mark-line path, .mark-rect path').length"
     counted = browser.evaluate(f"[...document.querySelectorAll('.chart svg')].map(s => {marks})")
     assert len(counted) == len(CHARTS)
@@ -105,12 +118,12 @@ def test_the_page_is_drawn(run, browser: Browser, width: int, scheme: str, tmp_p
     assert browser.requests() == []
 
 
-def test_a_choice_beside_a_chart_changes_it(browser: Browser):
+def test_a_choice_beside_a_chart_changes_it(page: str, browser: Browser):
+    browser.open(page, 1400, "light")
     labels = "document.querySelector('#year_progress svg').textContent"
     assert " km" in browser.evaluate(labels)
     browser.evaluate('document.querySelector(\'#year_progress input[value="\\\\"hours\\\\""]\').click()')
-    browser.evaluate("new Promise(done => setTimeout(done, 300))")
-    assert " km" not in browser.evaluate(labels)
+    until(lambda: " km" not in browser.evaluate(labels), "the axis to lose its kilometres")
 
 
 def test_the_recorded_activities_are_all_in_the_mart(warehouse, build):
