@@ -28,8 +28,9 @@ os.environ.update(
     AIRFLOW__DATA_VOYAGER__SUBNETS="subnet-1, subnet-2",
     AIRFLOW__DATA_VOYAGER__SECURITY_GROUPS="sg-1",
     AIRFLOW__DATA_VOYAGER__LOG_PREFIX="data-voyager",
-    AWS_DEFAULT_REGION="eu-central-1",
+    
 )
+os.environ.setdefault("AWS_DEFAULT_REGION", "eu-central-1")
 sys.path.append(str(AIRFLOW / "plugins"))
 
 

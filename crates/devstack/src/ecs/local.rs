@@ -60,7 +60,8 @@ impl LocalEcs {
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         vec![
             ("AWS_ENDPOINT_URL_ECS", self.ecs.url()),
-            ("AWS_ENDPOINT_URL_LOGS", self.ecs.url()),
+            // The SDKs name the variable by the service's id, "CloudWatch Logs".
+            ("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", self.ecs.url()),
             ("AWS_DEFAULT_REGION", self.region.clone()), // the name that boto3 reads
             ("ECS_CLUSTER", CLUSTER.to_owned()),
             ("ECS_SUBNETS", SUBNETS.to_owned()),
@@ -158,7 +159,7 @@ fn fill(given: &impl Fn(&str) -> String) -> BTreeMap<String, String> {
     values
 }
 
-/// The programs that lie beside devstack, and dbt in the repository's Python environment.
+/// The programs that lie beside devstack, dbt in the repository's Python environment, and a shell.
 fn programs(root: &Path) -> anyhow::Result<BTreeMap<String, Program>> {
     let own = std::env::current_exe().context("find devstack itself")?;
     let beside = own.parent().context("find devstack's folder")?;
@@ -178,6 +179,8 @@ fn programs(root: &Path) -> anyhow::Result<BTreeMap<String, Program>> {
         ["strava-extract", "strava-load", "weather-producer"]
             .map(|name| (name.to_owned(), program(vec![beside.join(name)])))
             .into();
+    // For definitions that tests register: `["-c", "echo hello"]`.
+    programs.insert("busybox".to_owned(), program(vec![PathBuf::from("/bin/sh")]));
     let dbt = vec![root.join(".venv/bin/python"), root.join("dbt/run.py")];
     programs.insert("dbt".to_owned(), program(dbt));
     Ok(programs)

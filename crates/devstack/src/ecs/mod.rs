@@ -135,7 +135,7 @@ impl Ecs {
         self.address
     }
 
-    /// For `AWS_ENDPOINT_URL_ECS` and `AWS_ENDPOINT_URL_LOGS`.
+    /// For `AWS_ENDPOINT_URL_ECS` and `AWS_ENDPOINT_URL_CLOUDWATCH_LOGS`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
