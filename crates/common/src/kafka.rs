@@ -1,10 +1,14 @@
 //! How the weather pair reaches Kafka: settings under librdkafka's names, without librdkafka.
 
+mod iam;
+
 use std::path::PathBuf;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::task::Refused;
+
+pub use iam::{Signer, Token};
 
 /// The mechanism that signs with the task's role instead of sending a password.
 const MSK_IAM: &str = "AWS_MSK_IAM";
