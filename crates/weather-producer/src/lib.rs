@@ -1,1 +1,11 @@
-//! weather-producer
+//! Open-Meteo -> Kafka: the weather of places as it happens, and of activities that are past.
+
+pub mod budget;
+pub mod clock;
+pub mod config;
+pub mod locations;
+pub mod metrics;
+pub mod open_meteo;
+pub mod produce;
+pub mod record;
+pub mod topic;

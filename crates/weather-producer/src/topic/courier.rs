@@ -1,0 +1,181 @@
+//! What librdkafka reports: acknowledgements, records that come back, and the end of a producer.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use common::kafka::Signer;
+use common::vitals::Vitals;
+use common::weather::CONTENT_HASH_HEADER;
+use rdkafka::ClientContext;
+use rdkafka::client::OAuthToken;
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::producer::{DeliveryResult, ProducerContext};
+use rdkafka::types::RDKafkaErrorCode;
+use tokio::sync::Notify;
+use tracing::debug;
+
+use super::Record;
+use crate::metrics;
+
+/// So often, besides at the end, somebody who waits for room is woken.
+const WAKE_EVERY: usize = 1_024;
+
+/// A record that Kafka did not take.
+#[derive(Debug)]
+pub(super) struct Returned {
+    pub(super) record: Record,
+    pub(super) code: Option<RDKafkaErrorCode>,
+}
+
+/// What one topic's producers, one after the other, have in hand.
+#[derive(Debug)]
+pub(super) struct Deliveries {
+    in_flight: AtomicUsize,
+    acknowledged: AtomicU64,
+    returned: Mutex<Vec<Returned>>,
+    failure: Mutex<Option<String>>,
+    news: Notify,
+    vitals: Vitals,
+    signer: Option<Signer>,
+}
+
+impl Deliveries {
+    pub(super) fn new(vitals: Vitals, signer: Option<Signer>) -> Self {
+        Self {
+            in_flight: AtomicUsize::new(0),
+            acknowledged: AtomicU64::new(0),
+            returned: Mutex::default(),
+            failure: Mutex::default(),
+            news: Notify::new(),
+            vitals,
+            signer,
+        }
+    }
+
+    pub(super) fn acknowledged(&self) -> u64 {
+        self.acknowledged.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.in_flight.load(Ordering::SeqCst) + lock(&self.returned).len()
+    }
+
+    /// Counts a record that librdkafka is about to get: its report may come before the call returns.
+    pub(super) fn hand_over(&self) {
+        self.in_flight.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// librdkafka did not want it.
+    pub(super) fn take_back(&self) {
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Waits for a report, but not longer than `patience`.
+    pub(super) async fn progress(&self, patience: Duration) {
+        // Either way the caller looks for itself.
+        _ = tokio::time::timeout(patience, self.news.notified()).await;
+    }
+
+    pub(super) fn take_returned(&self) -> Vec<Returned> {
+        std::mem::take(&mut *lock(&self.returned))
+    }
+
+    pub(super) fn give_back(&self, record: Record) {
+        lock(&self.returned).push(Returned { record, code: None });
+    }
+
+    pub(super) fn signs(&self) -> bool {
+        self.signer.is_some()
+    }
+
+    /// The producer has failed for good.
+    pub(super) fn fail(&self, reason: &str) {
+        lock(&self.failure).get_or_insert_with(|| reason.to_owned());
+        self.news.notify_one();
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        lock(&self.failure).is_some()
+    }
+
+    pub(super) fn take_failure(&self) -> Option<String> {
+        lock(&self.failure).take()
+    }
+
+    fn returned(&self, message: &BorrowedMessage<'_>, error: &KafkaError) {
+        let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+        let headers = message.headers();
+        let hash = headers.and_then(|headers| headers.iter().find(|header| header.key == CONTENT_HASH_HEADER));
+        let record = Record {
+            key: text(message.key()),
+            value: message.payload().unwrap_or_default().to_vec(),
+            content_hash: text(hash.and_then(|header| header.value)),
+        };
+        let code = error.rdkafka_error_code();
+        lock(&self.returned).push(Returned { record, code });
+    }
+}
+
+/// The callbacks of one client.
+pub(super) struct Courier(Arc<Deliveries>);
+
+impl Courier {
+    pub(super) fn new(deliveries: &Arc<Deliveries>) -> Self {
+        Self(Arc::clone(deliveries))
+    }
+}
+
+impl ClientContext for Courier {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::Fatal) => self.0.fail(reason),
+            Some(RDKafkaErrorCode::AllBrokersDown) => {
+                self.0.vitals.not_ready(metrics::READY_KAFKA, "no broker answers");
+            }
+            Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed) => {
+                self.0.vitals.not_ready(metrics::READY_KAFKA, "the brokers refuse the credentials");
+            }
+            _ => {}
+        }
+        debug!(error = error.to_string(), reason, "librdkafka reported an error");
+    }
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        let signer = self.0.signer.as_ref().ok_or("OAUTHBEARER is only for KAFKA_SASL_MECHANISM=AWS_MSK_IAM")?;
+        let token = signer.token().map_err(|error| format!("{error:#}"))?;
+        Ok(OAuthToken {
+            token: token.text,
+            principal_name: String::new(),
+            lifetime_ms: token.expires_at_milliseconds,
+        })
+    }
+}
+
+impl ProducerContext for Courier {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        match result {
+            Ok(_) => {
+                self.0.acknowledged.fetch_add(1, Ordering::SeqCst);
+            }
+            Err((error, message)) => self.0.returned(message, error),
+        }
+        let before = self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
+        if before == 1 || before.is_multiple_of(WAKE_EVERY) || result.is_err() {
+            self.0.vitals.set(&metrics::WAITING, &[], before as f64 - 1.0);
+            if result.is_ok() {
+                self.0.vitals.ready(metrics::READY_KAFKA);
+            }
+            self.0.news.notify_one();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
