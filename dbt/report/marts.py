@@ -49,15 +49,12 @@ def relations(manifest: Path) -> dict[str, str]:
 
 def open_marts(warehouse: psycopg.Connection, manifest: Path, wanted: str | None) -> tuple[Marts, int]:
     """The marts of the athlete wanted, else of the one who was active last; and how many other athletes there are."""
+    if wanted and not wanted.isdigit():
+        raise Refused(f"STRAVA_ATHLETE_ID is '{wanted}', which is no number")
     found = relations(manifest)
     everyone = Marts(warehouse, found, None).rows(
         "select athlete_id from {activities} group by athlete_id order by max(started_at) desc nulls last, athlete_id"
     )
     athletes = [row["athlete_id"] for row in everyone]
-    if wanted:
-        if not wanted.isdigit():
-            raise Refused(f"STRAVA_ATHLETE_ID is '{wanted}', which is no number")
-        chosen = int(wanted)
-    else:
-        chosen = athletes[0] if athletes else None
+    chosen = int(wanted) if wanted else next(iter(athletes), None)
     return Marts(warehouse, found, chosen), len([a for a in athletes if a != chosen])

@@ -85,9 +85,9 @@ def run(environment: dict[str, str]) -> Run:
 def build(run: Run) -> Callable[..., Outcome]:
     """Builds everything; unit tests prove code and not data, so once is enough for them."""
 
-    def build(*, unit_tests: bool = False) -> Outcome:
+    def build(*, unit_tests: bool = False, today: str | None = TODAY) -> Outcome:
         options = [] if unit_tests else ["--exclude-resource-type", "unit_test"]
-        return run("build", "--vars", json.dumps({"today": TODAY}), *options)
+        return run("build", "--vars", json.dumps({"today": today}), *options)
 
     return build
 

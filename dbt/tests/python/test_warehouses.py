@@ -13,6 +13,7 @@ from conftest import DBT
 from landed import TODAY, as_export, fill, history
 
 BERLIN = ZoneInfo("Europe/Berlin")
+LAST_DAY = date.fromisoformat(TODAY)
 CHARTS = ["year_progress", "training_load", "calendar"]
 RECORDED = DBT.parent.parent / "shared" / "data" / "strava" / "api" / "activities.ndjson"
 
@@ -57,10 +58,14 @@ def test_an_export_only_warehouse_takes_local_dates_from_the_home_time_zone(ware
 
 @pytest.fixture(scope="module")
 def both(warehouse, build) -> list[dict]:
-    """A warehouse in which export and API overlap, and the newest activity was deleted."""
+    """Export and API overlap, the newest activity was deleted, and a second athlete was active once."""
     activities = history()
     fill(warehouse, activities[100:], [as_export(a) | {"name": "as exported"} for a in activities[:-50]])
     warehouse.execute("update strava.ods_strava__activities set _deleted = true where id = %s", [activities[-1]["id"]])
+    warehouse.execute(
+        "insert into strava.ods_strava__activities (_id, _athlete_id, _origin, sport_type, start_date, distance)"
+        " values ('1', '999', 'api', 'Run', '2025-01-01T10:00:00Z', 5000)"
+    )
     built = build()
     assert (built.code, built.closing["failed"]) == (0, 0), built.log
     return activities
@@ -68,7 +73,9 @@ def both(warehouse, build) -> list[dict]:
 
 def test_with_both_the_api_wins_and_what_was_deleted_is_gone(warehouse, both):
     activities = both
-    origins = dict(warehouse.execute("select origin, count(*) from marts.activities group by origin").fetchall())
+    origins = dict(
+        warehouse.execute("select origin, count(*) from marts.activities where athlete_id = 4711 group by 1").fetchall()
+    )
     assert origins == {"export": 100, "api": len(activities) - 101}
     exported = warehouse.execute(
         "select count(*), min(origin) from marts.activities where name = 'as exported'"
@@ -113,7 +120,10 @@ def test_the_page_is_drawn(page: str, browser: Browser, width: int, scheme: str)
     assert browser.evaluate("document.documentElement.scrollWidth") == width
     background = browser.evaluate("getComputedStyle(document.body).backgroundColor")
     assert background == {"light": "rgb(246, 244, 239)", "dark": "rgb(18, 19, 21)"}[scheme]
-    assert "Powered by Strava" in browser.evaluate("document.body.innerText")
+    text = browser.evaluate("document.body.innerText")
+    assert "Powered by Strava" in text
+    assert "the warehouse has 1 more" in text
+    assert f"{len(history()) - 1:,} activities" in text
     assert browser.complaints() == []
     assert browser.requests() == []
 
@@ -131,17 +141,20 @@ def test_the_recorded_activities_are_all_in_the_mart(warehouse, build):
         pytest.skip("../shared/data is not there")
     activities = [json.loads(line) for line in RECORDED.read_text().splitlines()]
     fill(warehouse, activities, [], athlete=activities[0]["athlete"]["id"])
-    assert build().code == 0
+    before = datetime.now(BERLIN).date()
+    assert build(today=None).code == 0
     assert warehouse.execute("select count(*) from marts.activities").fetchone() == (1132,)
-    agrees_with_the_recurrence(warehouse)
+    [today] = warehouse.execute("select max(day) from marts.training_load").fetchone()
+    assert before <= today <= datetime.now(BERLIN).date()
+    agrees_with_the_recurrence(warehouse, today)
     agrees_with_plain_sums(warehouse, activities)
 
 
-def agrees_with_the_recurrence(warehouse) -> None:
+def agrees_with_the_recurrence(warehouse, today: date = LAST_DAY) -> None:
     """Fitness, fatigue and form of the mart beside a walk from day to day."""
     loads = dict(warehouse.execute("select local_date, sum(load) from marts.activities group by local_date").fetchall())
     rows = warehouse.execute("select day, load, ctl, atl, tsb from marts.training_load order by day").fetchall()
-    assert [rows[0][0], rows[-1][0]] == [min(loads), date.fromisoformat(TODAY)]
+    assert [rows[0][0], rows[-1][0]] == [min(loads), today]
     ctl = atl = 0.0
     for number, (day, *found) in enumerate(rows):
         assert day == rows[0][0] + timedelta(days=number)
