@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import altair as alt
 
 from report.marts import Marts
@@ -25,7 +27,6 @@ def section(marts: Marts) -> Section:
             round(distance_kilometres::numeric, 1)::double precision as distance,
             round(moving_time_hours::numeric, 1)::double precision as hours,
             activity_count as activities,
-            max(year) over () - year as years_ago,
             row_number() over (partition by sport_group, year order by day_of_year desc) = 1 as is_last
         from (
             select
@@ -45,10 +46,12 @@ def section(marts: Marts) -> Section:
             missing="marts.year_progress has no row: no activity has been loaded yet, or none with a date.",
         )
     first, latest = min(row["year"] for row in rows), max(row["year"] for row in rows)
-    totals = [row for row in rows if row["sport"] == "All" and row["is_last"]]
-    for row in rows:
-        row["kind"] = KINDS[min(row.pop("years_ago"), 2)]
-    sports = sorted({row["sport"] for row in rows} - {"All"}, key=lambda s: -weight(rows, s))
+    ends = [row for row in rows if row.pop("is_last")]
+    totals = [row for row in ends if row["sport"] == "All"]
+    hours = Counter()
+    for row in ends:
+        hours[row["sport"]] += row["hours"]
+    sports = [sport for sport, _ in hours.most_common() if sport != "All"]
     sports = ["All", *sports] if len(sports) > 1 else ["All"]
     return Section(
         key="year_progress",
@@ -59,7 +62,7 @@ def section(marts: Marts) -> Section:
             "this year and last year set off from the earlier ones. The table has the totals of each year."
         ),
         datasets={"year_progress": rows},
-        draw=draw,
+        draw=lambda theme, narrow: draw(theme, narrow, first, latest),
         controls=[
             Control("measure", "Measure", MEASURES),
             *([Control("sport", "Sport", {s: s for s in sports})] if len(sports) > 1 else []),
@@ -74,11 +77,7 @@ def section(marts: Marts) -> Section:
     )
 
 
-def weight(rows: list[dict], sport: str) -> float:
-    return sum(row["hours"] for row in rows if row["sport"] == sport and row["is_last"])
-
-
-def draw(theme: Theme, narrow: bool) -> alt.LayerChart:
+def draw(theme: Theme, narrow: bool, first: int, latest: int) -> alt.LayerChart:
     measure = alt.param(name="measure", value="distance")
     sport = alt.param(name="sport", value="All")
     pointed = alt.selection_point(
@@ -87,7 +86,11 @@ def draw(theme: Theme, narrow: bool) -> alt.LayerChart:
     rows = (
         alt.Chart(alt.NamedData("year_progress"))
         .transform_filter("datum.sport === sport")
-        .transform_calculate(value="datum[measure]", date="datetime(datum.year, 0, datum.day)")
+        .transform_calculate(
+            value="datum[measure]",
+            date="datetime(datum.year, 0, datum.day)",
+            kind=f"{list(KINDS)}[min({latest} - datum.year, 2)]",
+        )
         .encode(
             x=alt.X(
                 "day:Q",
@@ -111,7 +114,13 @@ def draw(theme: Theme, narrow: bool) -> alt.LayerChart:
             detail="year:N",
         )
     )
-    legend = alt.Legend(title=None, orient="top", symbolType="stroke", columnPadding=10 if narrow else 18)
+    legend = alt.Legend(
+        title=None,
+        orient="top",
+        symbolType="stroke",
+        columnPadding=10 if narrow else 18,
+        values=list(KINDS[: latest - first + 1]),
+    )
     colour = alt.Color(
         "kind:N",
         scale=alt.Scale(domain=list(KINDS), range=[theme.first, theme.second, theme.past]),
@@ -143,7 +152,9 @@ def draw(theme: Theme, narrow: bool) -> alt.LayerChart:
         .add_params(pointed)
     )
     names = (
-        rows.transform_filter("datum.is_last && datum.kind !== 'earlier years'")
+        rows.transform_filter(f"datum.kind !== '{KINDS[2]}'")
+        .transform_joinaggregate(last="max(day)", groupby=["year"])
+        .transform_filter("datum.day === datum.last")
         .mark_text(align="left", dx=6, fontWeight=600, fontSize=13)
         .encode(text="year:N", color=colour)
     )
