@@ -1,0 +1,214 @@
+//! The topic's end of the arrow: the consumer that one thread owns, and the changes of its assignment.
+//!
+//! librdkafka asks for an assignment to be taken or given up while it is polled. The request is put
+//! aside there and answered by the polling thread, which can then drain what it holds first.
+
+mod events;
+mod quiet;
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use common::{kafka::KafkaArgs, task::Refused, vitals::Vitals};
+use rdkafka::{
+    ClientConfig, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, CommitMode, Consumer as _},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
+    message::BorrowedMessage,
+};
+
+pub use events::{Change, Events};
+pub use quiet::Quiet;
+
+/// The most that librdkafka may hold ready, in messages and in kilobytes; its own default is 64 MiB.
+const QUEUED_MESSAGES: &str = "5000";
+const QUEUED_KILOBYTES: &str = "8192";
+
+/// How to join the group.
+#[derive(Clone, Debug)]
+pub struct Membership {
+    pub group: String,
+    /// A name that survives a restart: the group waits for it instead of moving its partitions.
+    pub instance: Option<String>,
+    pub session_timeout: Duration,
+}
+
+/// The topic, joined as a member of a group.
+pub struct Topic {
+    name: String,
+    consumer: BaseConsumer<Events>,
+}
+
+impl Topic {
+    /// Joins the group; nothing is assigned yet, and no broker need be there.
+    ///
+    /// # Errors
+    /// Settings that librdkafka does not take, marked [`Refused`].
+    pub fn join(
+        kafka: &KafkaArgs,
+        name: &str,
+        membership: &Membership,
+        vitals: Vitals,
+    ) -> anyhow::Result<Self> {
+        let session = membership.session_timeout.as_millis();
+        let mut config = client_config(kafka)?;
+        config
+            .set("group.id", &membership.group)
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("session.timeout.ms", session.to_string())
+            .set(
+                "heartbeat.interval.ms",
+                (session / 10).clamp(500, 3000).to_string(),
+            )
+            .set("max.poll.interval.ms", session.max(300_000).to_string())
+            .set("auto.offset.reset", "earliest")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("queued.min.messages", QUEUED_MESSAGES)
+            .set("queued.max.messages.kbytes", QUEUED_KILOBYTES)
+            .set("fetch.max.bytes", "4194304")
+            .set("statistics.interval.ms", "1000")
+            .set("topic.metadata.refresh.interval.ms", "10000");
+        if let Some(instance) = &membership.instance {
+            config.set("group.instance.id", instance);
+        }
+        vitals.not_ready("kafka", "joining the group");
+        let consumer: BaseConsumer<Events> = config
+            .create_with_context(Events::new(name, vitals))
+            .map_err(refused)?;
+        consumer
+            .subscribe(&[name])
+            .context("subscribe to the topic")?;
+        Ok(Self {
+            name: name.to_owned(),
+            consumer,
+        })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Waits for the next record, and serves what librdkafka has to tell meanwhile.
+    ///
+    /// # Errors
+    /// What no waiting changes: refused credentials, or a fatal error of the client. Everything else is
+    /// told in the log and by `/readyz`, and librdkafka goes on trying.
+    pub fn poll(&self, wait: Duration) -> anyhow::Result<Option<BorrowedMessage<'_>>> {
+        let polled = self.consumer.poll(wait);
+        if let Some(failure) = self.consumer.context().failure() {
+            return Err(failure);
+        }
+        match polled {
+            None => Ok(None),
+            Some(Ok(message)) => Ok(Some(message)),
+            Some(Err(error)) => self.consumer.context().judge(&error).map(|()| None),
+        }
+    }
+
+    /// Changes of the assignment that wait for an answer.
+    pub fn changes(&self) -> Vec<Change> {
+        self.consumer.context().take_changes()
+    }
+
+    /// Takes the partitions; they begin at the group's offsets.
+    pub fn assign(&self, partitions: &TopicPartitionList) -> KafkaResult<()> {
+        self.consumer.incremental_assign(partitions)
+    }
+
+    /// Gives the partitions up.
+    pub fn unassign(&self, partitions: &TopicPartitionList) -> KafkaResult<()> {
+        self.consumer.incremental_unassign(partitions)
+    }
+
+    /// Stops fetching, and stays in the group.
+    pub fn pause(&self) -> KafkaResult<()> {
+        self.consumer.pause(&self.consumer.assignment()?)
+    }
+
+    pub fn resume(&self) -> KafkaResult<()> {
+        self.consumer.resume(&self.consumer.assignment()?)
+    }
+
+    /// Commits without waiting; a refusal is remembered for [`Topic::commit_was_refused`].
+    pub fn commit(&self, offsets: &[(i32, i64)]) -> KafkaResult<()> {
+        self.consumer
+            .commit(&self.list(offsets)?, CommitMode::Async)
+    }
+
+    /// Commits and waits for it. A group in the middle of a rebalance refuses for a moment.
+    pub fn commit_now(&self, offsets: &[(i32, i64)], deadline: Duration) -> KafkaResult<()> {
+        let list = self.list(offsets)?;
+        let started = std::time::Instant::now();
+        loop {
+            match self.consumer.commit(&list, CommitMode::Sync) {
+                Err(KafkaError::ConsumerCommit(
+                    RDKafkaErrorCode::RebalanceInProgress | RDKafkaErrorCode::WaitingForCoordinator,
+                )) if started.elapsed() < deadline => std::thread::sleep(Duration::from_millis(50)),
+                ended => return ended,
+            }
+        }
+    }
+
+    /// Whether a commit that was not waited for has been refused since the last call.
+    pub fn commit_was_refused(&self) -> bool {
+        self.consumer.context().take_refused_commit()
+    }
+
+    /// The end of a partition as the broker last told it.
+    pub fn end(&self, partition: i32) -> Option<i64> {
+        self.consumer.context().end(partition)
+    }
+
+    /// Leaves the group. What is still assigned is given up without a commit.
+    pub fn leave(self) {
+        self.consumer.context().close();
+        drop(self.consumer);
+    }
+
+    fn list(&self, offsets: &[(i32, i64)]) -> KafkaResult<TopicPartitionList> {
+        let mut list = TopicPartitionList::with_capacity(offsets.len());
+        for &(partition, offset) in offsets {
+            list.add_partition_offset(&self.name, partition, Offset::Offset(offset))?;
+        }
+        Ok(list)
+    }
+}
+
+impl std::fmt::Debug for Topic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Topic")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What every client of this program begins with.
+pub fn client_config(kafka: &KafkaArgs) -> anyhow::Result<ClientConfig> {
+    let mut config = ClientConfig::new();
+    for (name, value) in kafka.settings()? {
+        config.set(name, value);
+    }
+    config
+        .set("client.id", "weather-consumer")
+        .set("allow.auto.create.topics", "false")
+        .set("reconnect.backoff.max.ms", "2000")
+        .set("socket.keepalive.enable", "true");
+    Ok(config)
+}
+
+/// A client that cannot be made at all is a matter of its settings.
+pub fn refused(error: KafkaError) -> anyhow::Error {
+    anyhow::Error::new(error).context(Refused::new(
+        "make a Kafka client: check the KAFKA_* settings",
+    ))
+}
+
+/// A list of partitions of one topic, as the consumer hands them out.
+pub fn numbers(partitions: &TopicPartitionList) -> Vec<i32> {
+    partitions
+        .elements()
+        .iter()
+        .map(|element| element.partition())
+        .collect()
+}

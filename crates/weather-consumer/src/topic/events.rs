@@ -1,0 +1,255 @@
+//! What librdkafka tells while it is polled: assignments, errors, statistics, commits that failed.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    error::Error,
+    mem,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use common::{kafka::Signer, task::Refused, vitals::Vitals};
+use rdkafka::{
+    ClientContext, Statistics, TopicPartitionList,
+    client::OAuthToken,
+    config::RDKafkaLogLevel,
+    consumer::{BaseConsumer, Consumer as _, ConsumerContext},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
+    types::RDKafkaRespErr,
+};
+use tokio::runtime::Handle;
+use tracing::{debug, info, warn};
+
+use super::quiet::oauth_token;
+use crate::metrics::READY_KAFKA;
+
+/// A change of the assignment that the polling thread must answer.
+#[derive(Debug)]
+pub enum Change {
+    Assign(TopicPartitionList),
+    Revoke {
+        partitions: TopicPartitionList,
+        /// They are somebody else's already: nothing of them may be committed.
+        lost: bool,
+    },
+}
+
+/// The context of the consumer.
+pub struct Events {
+    topic: String,
+    signer: Signer,
+    vitals: Vitals,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    changes: Vec<Change>,
+    /// What no waiting changes.
+    failure: Option<anyhow::Error>,
+    refused_commit: bool,
+    ends: HashMap<i32, i64>,
+    /// Errors that stand, each told once.
+    told: BTreeMap<String, u64>,
+    closing: bool,
+}
+
+impl Events {
+    pub(super) fn new(topic: &str, vitals: Vitals) -> Self {
+        Self {
+            topic: topic.to_owned(),
+            signer: Signer::new(Handle::current()),
+            vitals,
+            state: Mutex::default(),
+        }
+    }
+
+    pub(super) fn take_changes(&self) -> Vec<Change> {
+        mem::take(&mut self.state().changes)
+    }
+
+    pub(super) fn take_refused_commit(&self) -> bool {
+        mem::take(&mut self.state().refused_commit)
+    }
+
+    pub(super) fn failure(&self) -> Option<anyhow::Error> {
+        self.state().failure.take()
+    }
+
+    pub(super) fn end(&self, partition: i32) -> Option<i64> {
+        self.state()
+            .ends
+            .get(&partition)
+            .copied()
+            .filter(|end| *end >= 0)
+    }
+
+    pub(super) fn close(&self) {
+        self.state().closing = true;
+    }
+
+    /// Ends the program for what waiting does not change; the rest is told and tried again.
+    pub(super) fn judge(&self, error: &KafkaError) -> anyhow::Result<()> {
+        if let KafkaError::MessageConsumptionFatal(code) = error {
+            return Err(anyhow::Error::new(error.clone())
+                .context(format!("consume {}: {code:?} is fatal", self.topic)));
+        }
+        let Some(code) = error.rdkafka_error_code() else {
+            warn!(error = error.to_string(), "Kafka told of an error");
+            return Ok(());
+        };
+        if is_refusal(code) {
+            let refusal = Refused::new(format!(
+                "consume {}: Kafka refused: {code:?}; check the KAFKA_* settings and the topic's and group's access",
+                self.topic
+            ));
+            return Err(anyhow::Error::new(refusal));
+        }
+        match code {
+            RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => {
+                self.vitals.not_ready(
+                    READY_KAFKA,
+                    format!("topic {} does not exist yet", self.topic),
+                );
+            }
+            RDKafkaErrorCode::AllBrokersDown => {
+                self.vitals.not_ready(READY_KAFKA, "no broker answers")
+            }
+            _ => {}
+        }
+        let text = error.to_string();
+        let mut state = self.state();
+        let times = state.told.entry(text.clone()).or_default();
+        *times += 1;
+        if *times == 1 {
+            warn!(error = text, "waiting for Kafka");
+        } else {
+            debug!(error = text, "still waiting for Kafka");
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Credentials or rights that somebody must change first.
+fn is_refusal(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::Authentication
+            | RDKafkaErrorCode::SaslAuthenticationFailed
+            | RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::GroupAuthorizationFailed
+            | RDKafkaErrorCode::ClusterAuthorizationFailed
+            | RDKafkaErrorCode::InvalidGroupId
+            | RDKafkaErrorCode::InvalidSessionTimeout
+    )
+}
+
+impl ClientContext for Events {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        oauth_token(&self.signer)
+    }
+
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, text: &str) {
+        debug!(target: "librdkafka", facility, "{text}");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        debug!(error = error.to_string(), reason, "Kafka told of an error");
+        if let Err(failure) = self.judge(&error) {
+            self.state().failure = Some(failure);
+        }
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let joined = statistics
+            .cgrp
+            .is_some_and(|group| group.join_state == "steady");
+        let connected = statistics
+            .brokers
+            .values()
+            .any(|broker| broker.nodeid >= 0 && broker.state == "UP");
+        let mut state = self.state();
+        if joined && connected {
+            self.vitals.ready(READY_KAFKA);
+            state.told.clear();
+        } else if !connected {
+            self.vitals.not_ready(READY_KAFKA, "no broker answers");
+        }
+        if let Some(topic) = statistics.topics.get(&self.topic) {
+            state.ends = topic
+                .partitions
+                .values()
+                .map(|partition| (partition.partition, partition.hi_offset))
+                .collect();
+        }
+    }
+}
+
+impl ConsumerContext for Events {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        err: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        if self.state().closing {
+            // Everything was drained and committed before; librdkafka only wants it given up.
+            let ended = match err {
+                RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                    consumer.incremental_assign(partitions)
+                }
+                _ => consumer.incremental_unassign(partitions),
+            };
+            if let Err(error) = ended {
+                debug!(
+                    error = error.to_string(),
+                    "gave the assignment up while leaving"
+                );
+            }
+            return;
+        }
+        let change = match err {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                Change::Assign(partitions.clone())
+            }
+            _ => Change::Revoke {
+                partitions: partitions.clone(),
+                lost: consumer.assignment_lost(),
+            },
+        };
+        info!(
+            partitions.count = partitions.count(),
+            change = change.name(),
+            "the group changed our assignment"
+        );
+        self.state().changes.push(change);
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
+        match result {
+            Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => {}
+            Err(error) => {
+                debug!(
+                    error = error.to_string(),
+                    "a commit was refused and will be repeated"
+                );
+                self.state().refused_commit = true;
+            }
+        }
+    }
+}
+
+impl Change {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Assign(_) => "assigned",
+            Self::Revoke { lost: false, .. } => "revoked",
+            Self::Revoke { lost: true, .. } => "lost",
+        }
+    }
+}
