@@ -172,25 +172,36 @@ fn the_same_state_folder_is_refused_and_another_runs_beside_it() {
     assert_eq!(env.status.code(), Some(1));
 }
 
-#[test]
-fn what_was_written_is_there_in_the_next_run() {
+#[tokio::test]
+async fn what_was_written_is_there_in_the_next_run() {
     let state = tempfile::tempdir().unwrap();
-    let token = |script: &str| {
-        let output = exec(state.path(), "postgres,strava", script)
-            .output()
+    for (statement, rows) in [
+        ("create table kept as select 7 as number", 1),
+        ("table kept", 1),
+    ] {
+        let mut up = devstack()
+            .args(["up", "--only", "postgres", "--state-dir"])
+            .arg(state.path())
+            .spawn()
             .unwrap();
-        assert!(output.status.success(), "{}", text(&output).1);
-        std::fs::read_to_string(state.path().join("postgres/data/PG_VERSION")).unwrap()
-    };
-    let first = token("true");
-    let system = std::fs::metadata(state.path().join("postgres/data/PG_VERSION")).unwrap();
-    assert_eq!(token("true"), first);
-    let again = std::fs::metadata(state.path().join("postgres/data/PG_VERSION")).unwrap();
-    assert_eq!(
-        again.modified().unwrap(),
-        system.modified().unwrap(),
-        "made once, then kept"
-    );
+        let variables = state.path().join("env");
+        wait_for("devstack up", || variables.exists().then_some(()));
+        let text = std::fs::read_to_string(&variables).unwrap();
+        let url = text
+            .lines()
+            .find_map(|line| line.strip_prefix("export DATABASE_URL="))
+            .unwrap();
+        let (client, connection) =
+            tokio_postgres::connect(url.trim_matches('\''), tokio_postgres::NoTls)
+                .await
+                .unwrap();
+        let connection = tokio::spawn(connection);
+        assert_eq!(client.execute(statement, &[]).await.unwrap(), rows);
+        drop(client);
+        connection.await.unwrap().unwrap();
+        kill(Pid::from_raw(up.id().cast_signed()), Signal::SIGINT).unwrap();
+        assert!(up.wait().unwrap().success());
+    }
 }
 
 #[test]
