@@ -37,21 +37,40 @@ calendar as (
 
 ),
 
+-- stacked and summed, since a join by day is planned badly: nothing knows how long a calendar is
+stacked as (
+
+    select
+        athlete_id,
+        day,
+        t,
+        0 as activity_count,
+        0 as load
+    from calendar
+    union all
+    select
+        athlete_id,
+        day,
+        null as t,
+        activity_count,
+        load
+    from trained
+
+),
+
 daily as (
 
     select
-        calendar.athlete_id,
-        calendar.day,
-        calendar.t,
-        calendar.t / 2048 as block,
-        calendar.t % 2048 as i,
-        coalesce(trained.activity_count, 0) as activity_count,
-        coalesce(trained.load, 0) as load
-    from calendar
-    left join trained
-        on
-            calendar.athlete_id = trained.athlete_id
-            and calendar.day = trained.day
+        athlete_id,
+        day,
+        min(t) as t,
+        min(t) / 2048 as block,
+        min(t) % 2048 as i,
+        sum(activity_count) as activity_count,
+        sum(load) as load
+    from stacked
+    group by athlete_id, day
+    having min(t) is not null
 
 ),
 

@@ -48,30 +48,69 @@ calendar as (
     select
         spans.athlete_id,
         spans.sport_group,
-        cast(series.day as date) as day,
-        cast(extract(year from series.day) as integer) as year,
-        cast(extract(doy from series.day) as integer) as day_of_year
+        cast(series.day as date) as day
     from spans
     cross join lateral {{ day_series("date_trunc('year', spans.first_day)", 'spans.last_day') }} as series (day)
+
+),
+
+-- stacked and summed, since a join by day is planned badly: nothing knows how long a calendar is
+stacked as (
+
+    select
+        athlete_id,
+        sport_group,
+        day,
+        0 as kilometres,
+        0 as hours,
+        0 as activity_count,
+        true as is_in_calendar
+    from calendar
+    union all
+    select
+        athlete_id,
+        sport_group,
+        local_date as day,
+        kilometres,
+        hours,
+        activity_count,
+        false as is_in_calendar
+    from counted
+
+),
+
+daily as (
+
+    select
+        athlete_id,
+        sport_group,
+        day,
+        cast(extract(year from day) as integer) as year,
+        cast(extract(doy from day) as integer) as day_of_year,
+        sum(kilometres) as kilometres,
+        sum(hours) as hours,
+        sum(activity_count) as activity_count
+    from stacked
+    group by athlete_id, sport_group, day
+    having bool_or(is_in_calendar)
 
 ),
 
 accumulated as (
 
     select
-        calendar.*,
-        sum(coalesce(counted.kilometres, 0)) over so_far as distance_kilometres,
-        sum(coalesce(counted.hours, 0)) over so_far as moving_time_hours,
-        sum(coalesce(counted.activity_count, 0)) over so_far as activity_count,
-        coalesce(counted.activity_count, 0) > 0 as is_active_day,
-        cast(make_date(calendar.year + 1, 1, 1) - make_date(calendar.year, 1, 1) as integer) as days_in_year
-    from calendar
-    left join counted
-        on
-            calendar.athlete_id = counted.athlete_id
-            and calendar.sport_group = counted.sport_group
-            and calendar.day = counted.local_date
-    window so_far as (partition by calendar.athlete_id, calendar.sport_group, calendar.year order by calendar.day)
+        athlete_id,
+        sport_group,
+        year,
+        day_of_year,
+        day,
+        sum(kilometres) over so_far as distance_kilometres,
+        sum(hours) over so_far as moving_time_hours,
+        sum(activity_count) over so_far as activity_count,
+        activity_count > 0 as is_active_day,
+        cast(make_date(year + 1, 1, 1) - make_date(year, 1, 1) as integer) as days_in_year
+    from daily
+    window so_far as (partition by athlete_id, sport_group, year order by day)
 
 )
 
