@@ -1,0 +1,160 @@
+//! The command line of `strava-load`.
+
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use common::{
+    landing::{RunId, Stream},
+    storage::LandingUrl,
+    task::{LogArgs, RunArgs, Settings},
+};
+use secrecy::SecretString;
+
+use crate::rejects::{MaxRejects, OnTypeConflict};
+
+/// Loads what landed into Postgres.
+#[derive(Debug, Parser)]
+#[command(name = "strava-load", version)]
+pub struct Config {
+    #[command(flatten)]
+    log: LogArgs,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Load everything landed and not loaded yet, of every stream
+    Sync(Sync),
+    /// Rows that were set aside
+    #[command(subcommand)]
+    Rejects(Rejects),
+    /// What is loaded: rows, sizes, loads and last times of each table
+    Status(Status),
+    /// Try the landing place and the database, changing nothing
+    Check(Check),
+}
+
+#[derive(Debug, Args)]
+pub struct Warehouse {
+    /// Where to load to: postgresql://user:password@host:5432/dbname?sslmode=verify-full
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: SecretString,
+    /// How long one statement may take
+    #[arg(long, env = "STATEMENT_TIMEOUT", default_value = "1h", value_parser = duration)]
+    pub statement_timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub struct Landing {
+    /// What to load: s3://bucket/prefix or file:///absolute/dir
+    #[arg(long, env = "LANDING_URL")]
+    pub landing_url: LandingUrl,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Source {
+    Strava,
+}
+
+#[derive(Debug, Args)]
+pub struct Sync {
+    #[command(flatten)]
+    pub landing: Landing,
+    #[command(flatten)]
+    pub warehouse: Warehouse,
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Only this source
+    #[arg(long)]
+    pub source: Option<Source>,
+    /// Only these streams, separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "STREAM,…")]
+    pub streams: Vec<Stream>,
+    /// Rejected rows that are accepted per table: N, or P% [default: 10%, of fewer than 100 rows 10]
+    #[arg(long, value_name = "N|P%")]
+    pub max_rejects: Option<MaxRejects>,
+    /// What to do with a value that its column's type does not hold
+    #[arg(long, value_enum, default_value = "reject")]
+    pub on_type_conflict: OnTypeConflict,
+    /// Remove rows that a tombstone names, instead of marking them deleted
+    #[arg(long)]
+    pub hard_delete: bool,
+    /// Show DDL and counts, and leave no trace
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Rejects {
+    /// Print them, oldest first
+    List(RejectsList),
+}
+
+#[derive(Debug, Args)]
+pub struct RejectsList {
+    #[command(flatten)]
+    pub warehouse: Warehouse,
+    /// Only those of this table
+    #[arg(long, value_name = "SCHEMA.TABLE")]
+    pub table: Option<String>,
+    /// One line of JSON, with the raw text
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Status {
+    #[command(flatten)]
+    pub warehouse: Warehouse,
+    /// One line of JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Check {
+    #[command(flatten)]
+    pub landing: Landing,
+    #[command(flatten)]
+    pub warehouse: Warehouse,
+}
+
+impl Settings for Config {
+    fn log(&self) -> &LogArgs {
+        &self.log
+    }
+
+    fn run_id(&self) -> Option<&RunId> {
+        match &self.command {
+            Command::Sync(sync) => Some(&sync.run.run_id),
+            _ => None,
+        }
+    }
+
+    fn command(&self) -> &'static str {
+        match self.command {
+            Command::Sync(_) => "sync",
+            Command::Rejects(Rejects::List(_)) => "rejects list",
+            Command::Status(_) => "status",
+            Command::Check(_) => "check",
+        }
+    }
+}
+
+/// `90s`, `15m`, `1h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no duration like 90s, 15m or 1h");
+    let unit = text.char_indices().last().ok_or_else(wrong)?;
+    let seconds = match unit.1 {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = text[..unit.0].parse().map_err(|_| wrong())?;
+    number
+        .checked_mul(seconds)
+        .map(Duration::from_secs)
+        .ok_or_else(wrong)
+}

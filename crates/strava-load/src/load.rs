@@ -1,0 +1,485 @@
+//! The stage: everything landed and not loaded yet goes into its table, one transaction a table.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, anyhow};
+use common::{
+    landing::{Part, RunId, Stream},
+    storage::Storage,
+    task::{Closing, Progress, Stopped},
+};
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
+use tokio_postgres::Client;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{
+    columns::Columns,
+    feed::{Beginning, Fed, Feed, Fetched, Halt, Step, Tolerance},
+    landed::{Checked, Landed, Pending, read_part},
+    loads::{self, Load, Table},
+    merge::{self, Shaped, Written},
+    rejects::{MaxRejects, OnTypeConflict},
+    staging::Staging,
+    survey::Pins,
+    warehouse,
+};
+
+/// Microseconds from 1970 to 2000, where PostgreSQL begins to count.
+const EPOCH_MICROS: i64 = 946_684_800_000_000;
+/// Steps that wait for the database, and parts that wait for the feed.
+const STEPS_AHEAD: usize = 4;
+const PARTS_AHEAD: usize = 1;
+
+/// How to load.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub streams: Vec<Stream>,
+    pub run_id: RunId,
+    pub max_rejects: MaxRejects,
+    pub on_type_conflict: OnTypeConflict,
+    pub hard_delete: bool,
+    /// Do everything, say what was done, and take it back.
+    pub dry_run: bool,
+}
+
+/// Loads every stream of the request that has landed.
+///
+/// # Errors
+/// Nothing could be loaded, or the run was stopped. What went wrong with single tables or manifests is
+/// the failure of the closing, and the others are loaded.
+pub async fn run(
+    client: &Client,
+    storage: &Storage,
+    request: &Request,
+    stop: &CancellationToken,
+) -> anyhow::Result<Closing> {
+    let (mut tables, mut failures) = (Map::new(), Vec::new());
+    let mut loaded_any = false;
+    for stream in &request.streams {
+        let table = Table::of_stream(stream.as_str());
+        let mut load = StreamLoad {
+            client,
+            storage,
+            request,
+            stop,
+            stream: *stream,
+            table: &table,
+        };
+        match load.run().await {
+            Ok(None) => {}
+            Ok(Some(outcome)) => {
+                tables.insert(table.to_string(), outcome.counts());
+                failures.extend(outcome.damaged.iter().map(|(manifest, why)| {
+                    anyhow!("{why}; the manifest is left out: land it again, or restore the part")
+                        .context(format!("load manifest {manifest}"))
+                }));
+                loaded_any = true;
+            }
+            Err(error) => {
+                client.batch_execute("rollback").await.ok();
+                let error = warehouse::advised(error.context(format!("load {table}")));
+                if client.is_closed() || common::task::is_refused(&error) || stop.is_cancelled() {
+                    failures.insert(0, error);
+                    break;
+                }
+                failures.push(error);
+            }
+        }
+    }
+    let failure = one_failure(failures);
+    match failure {
+        Some(failure) if !loaded_any => Err(failure),
+        failure => Ok(Closing {
+            complete: failure.is_none(),
+            failure,
+            ..Closing::done(Map::from_iter([(
+                "tables".to_owned(),
+                Value::Object(tables),
+            )]))
+        }),
+    }
+}
+
+/// The first failure, with the others named behind it.
+fn one_failure(failures: Vec<anyhow::Error>) -> Option<anyhow::Error> {
+    let mut failures = failures.into_iter();
+    let first = failures.next()?;
+    let others: Vec<String> = failures.map(|failure| format!("{failure:#}")).collect();
+    Some(if others.is_empty() {
+        first
+    } else {
+        first.context(format!("also: {}", others.join("; also: ")))
+    })
+}
+
+/// What became of one table.
+#[derive(Debug, Default)]
+struct Outcome {
+    loads: Vec<Load>,
+    skipped: u64,
+    shaped: Shaped,
+    damaged: BTreeMap<String, String>,
+}
+
+impl Outcome {
+    fn counts(&self) -> Value {
+        let sum = |of: fn(&Load) -> i64| self.loads.iter().map(of).sum::<i64>();
+        json!({
+            "files": self.loads.len(),
+            "skipped_files": self.skipped,
+            "rows_read": sum(|load| load.count.rows_read as i64),
+            "inserted": sum(|load| load.inserted),
+            "updated": sum(|load| load.updated),
+            "unchanged": sum(Load::unchanged),
+            "deleted": sum(|load| load.deleted),
+            "rejected": sum(|load| load.count.rejected as i64),
+            "columns_added": self.shaped.added,
+            "columns_widened": self.shaped.widened,
+        })
+    }
+}
+
+/// What an attempt learnt that the next one must know from the beginning.
+#[derive(Debug, Default)]
+struct Lessons {
+    pins: Pins,
+    damaged: BTreeMap<String, String>,
+    tombstones: bool,
+    /// Parts that were loaded before and have something newer than what comes only now.
+    newer: Option<Vec<(i64, Part)>>,
+}
+
+/// How an attempt ended.
+enum Attempt {
+    Done(Outcome),
+    Again(Lessons),
+}
+
+struct StreamLoad<'a> {
+    client: &'a Client,
+    storage: &'a Storage,
+    request: &'a Request,
+    stop: &'a CancellationToken,
+    stream: Stream,
+    table: &'a Table,
+}
+
+impl StreamLoad<'_> {
+    /// `None` where nothing of the stream ever landed.
+    async fn run(&mut self) -> anyhow::Result<Option<Outcome>> {
+        if !Landed::list(self.storage, self.stream)
+            .await?
+            .has_manifests()
+        {
+            return Ok(None);
+        }
+        let mut lessons = Lessons::default();
+        loop {
+            self.client
+                .batch_execute("begin")
+                .await
+                .context("begin a transaction")?;
+            match self.attempt(lessons).await? {
+                Attempt::Again(learnt) => {
+                    self.client
+                        .batch_execute("rollback")
+                        .await
+                        .context("begin again")?;
+                    lessons = learnt;
+                }
+                Attempt::Done(outcome) => {
+                    let end = if self.request.dry_run {
+                        "rollback"
+                    } else {
+                        "commit"
+                    };
+                    self.client.batch_execute(end).await.context("commit")?;
+                    self.tell(&outcome);
+                    return Ok(Some(outcome));
+                }
+            }
+        }
+    }
+
+    fn tell(&self, outcome: &Outcome) {
+        for (manifest, why) in &outcome.damaged {
+            warn!(
+                landing.manifest = manifest,
+                "left out a damaged manifest: {why}"
+            );
+        }
+        if self.request.dry_run {
+            outcome
+                .shaped
+                .ddl
+                .iter()
+                .for_each(|sql| common::task::print(format!("{sql};")));
+        }
+        let rows: u64 = outcome.loads.iter().map(|load| load.count.rows_read).sum();
+        let (files, table) = (outcome.loads.len(), self.table);
+        let verb = if self.request.dry_run {
+            "would load"
+        } else {
+            "loaded"
+        };
+        info!(table.name = %table, files.count = files, rows.count = rows, "{verb} {rows} rows of {files} files into {table}");
+    }
+
+    async fn attempt(&mut self, lessons: Lessons) -> anyhow::Result<Attempt> {
+        let started_at = Timestamp::now();
+        loads::lock(self.client, self.table).await?;
+        loads::prepare(self.client, self.table).await?;
+        let exists = exists(self.client, self.table).await?;
+        let known = loads::known(self.client, self.table, exists).await?;
+        // Listed under the lock: what another loader had in hand is loaded by now.
+        let landed = Landed::list(self.storage, self.stream).await?;
+        let pending = landed
+            .pending(self.storage, self.stream, &known, &lessons.damaged)
+            .await?;
+        let mut outcome = Outcome {
+            skipped: pending.skipped,
+            damaged: pending.damaged.clone(),
+            ..Outcome::default()
+        };
+        if pending.parts.is_empty() {
+            loads::record(self.client, self.table, "", "now", &[], &pending.manifests).await?;
+            return Ok(Attempt::Done(outcome));
+        }
+        let before = if exists {
+            Some(loads::columns(self.client, self.table).await?)
+        } else {
+            None
+        };
+        let beside = exists || pending.tombstones > 0 || lessons.tombstones;
+        let mut filling = if beside {
+            let columns = before.clone().unwrap_or_else(Columns::new);
+            Staging::beside(self.client, self.table, &columns).await?
+        } else {
+            Staging::as_target(self.client, self.table).await?
+        };
+        let ids = loads::next_ids(self.client, pending.parts.len()).await?;
+        let loaded_at = started_at.as_microsecond() - EPOCH_MICROS;
+        let beginning = Beginning {
+            stream: self.stream.as_str(),
+            columns: before.clone().unwrap_or_else(Columns::new),
+            pins: lessons.pins.clone(),
+            tolerance: Tolerance {
+                limit: self.request.max_rejects.of(pending.rows()),
+                on_type_conflict: self.request.on_type_conflict,
+            },
+            tombstones_expected: beside,
+            loaded_at,
+        };
+        let newer = lessons.newer.as_deref().unwrap_or_default();
+        let fed = match self
+            .fill(&mut filling, beginning, &pending, &ids, newer)
+            .await?
+        {
+            Filled::Rows(fed) => fed,
+            Filled::Damaged(damaged) => return Ok(Attempt::Again(Lessons { damaged, ..lessons })),
+            Filled::Halted(Halt::Restart(pins)) => {
+                return Ok(Attempt::Again(Lessons { pins, ..lessons }));
+            }
+            Filled::Halted(Halt::Tombstone) => {
+                return Ok(Attempt::Again(Lessons {
+                    tombstones: true,
+                    ..lessons
+                }));
+            }
+            Filled::Halted(halt) => return Err(halt.into()),
+        };
+        let Fed {
+            mut columns,
+            parts: counts,
+        } = fed;
+        if exists && lessons.newer.is_none() {
+            let newer = loads::newer(self.client, self.table, &pending.parts, &counts).await?;
+            if !newer.is_empty() {
+                info!(
+                    files.count = newer.len(),
+                    "read {} newer files again, as older ones come only now",
+                    newer.len()
+                );
+                return Ok(Attempt::Again(Lessons {
+                    newer: Some(newer),
+                    ..lessons
+                }));
+            }
+        }
+        let staging = filling.name().to_owned();
+        let mut written = Written::default();
+        if beside {
+            outcome.shaped = merge::shape(
+                self.client,
+                self.table,
+                &staging,
+                before.as_ref(),
+                &mut columns,
+            )
+            .await?;
+            let hard_delete = self.request.hard_delete;
+            written = merge::merge(
+                self.client,
+                self.table,
+                &staging,
+                &columns,
+                loaded_at,
+                hard_delete,
+            )
+            .await?;
+        } else {
+            let removed = merge::finish_new(self.client, self.table).await?;
+            written.inserted = counts
+                .iter()
+                .map(|(id, count)| {
+                    let kept = (count.rows_read - count.rejected) as i64;
+                    (*id, kept - removed.get(id).copied().unwrap_or_default())
+                })
+                .collect();
+            outcome.shaped.added = columns.len() as u64;
+        }
+        outcome.loads = ids
+            .iter()
+            .zip(&pending.parts)
+            .map(|(id, pending)| Load {
+                load_id: *id,
+                pending: pending.clone(),
+                count: counts.get(id).copied().unwrap_or_default(),
+                inserted: written.inserted.get(id).copied().unwrap_or_default(),
+                updated: written.updated.get(id).copied().unwrap_or_default(),
+                deleted: written.deleted.get(id).copied().unwrap_or_default(),
+            })
+            .collect();
+        let (run_id, started_at) = (self.request.run_id.to_string(), started_at.to_string());
+        loads::record(
+            self.client,
+            self.table,
+            &run_id,
+            &started_at,
+            &outcome.loads,
+            &pending.manifests,
+        )
+        .await?;
+        loads::record_columns(self.client, self.table, &columns, ids[0]).await?;
+        Ok(Attempt::Done(outcome))
+    }
+
+    /// Reads parts, turns them into rows and copies these, all three at the same time.
+    async fn fill(
+        &self,
+        filling: &mut Staging<'_>,
+        beginning: Beginning,
+        pending: &Pending,
+        ids: &[i64],
+        newer: &[(i64, Part)],
+    ) -> anyhow::Result<Filled> {
+        let (to_feed, parts) = mpsc::channel(PARTS_AHEAD);
+        let (to_copy, steps) = mpsc::channel(STEPS_AHEAD);
+        let feed = Feed::new(beginning, to_copy);
+        let feeding = tokio::task::spawn_blocking(move || feed.run(parts));
+        let fetching = self.fetch(to_feed, pending, ids, newer);
+        // A failed COPY lets go of the steps, the feed of the parts, and so the fetching ends as well.
+        let (fetched, copied) = tokio::join!(fetching, self.copy(filling, steps, pending));
+        let fed = feeding.await.context("the thread that reads rows")?;
+        copied?;
+        if let Some(damaged) = fetched? {
+            return Ok(Filled::Damaged(damaged));
+        }
+        Ok(match fed {
+            Ok(fed) => Filled::Rows(fed),
+            Err(Halt::Torn { key, source }) => {
+                let part = pending.parts.iter().find(|pending| pending.part.key == key);
+                let why = format!("its part {key} cannot be unpacked: {source}");
+                let mut damaged = pending.damaged.clone();
+                damaged.extend(part.map(|part| (part.manifest.clone(), why)));
+                Filled::Damaged(damaged)
+            }
+            Err(halt) => Filled::Halted(halt),
+        })
+    }
+
+    async fn copy(
+        &self,
+        filling: &mut Staging<'_>,
+        mut steps: mpsc::Receiver<Step>,
+        pending: &Pending,
+    ) -> anyhow::Result<()> {
+        let progress = Progress::new("rows", Some(pending.rows()));
+        while let Some(step) = steps.recv().await {
+            if self.stop.is_cancelled() {
+                return Err(anyhow!(Stopped));
+            }
+            if let Step::Rows { rows, .. } = &step {
+                progress.inc(*rows);
+            }
+            filling.take(step).await?;
+        }
+        filling.finish().await
+    }
+
+    /// Gives the feed each part, until one is not what its manifest promises; then the rest is only checked,
+    /// so that one more attempt is enough.
+    async fn fetch(
+        &self,
+        to_feed: mpsc::Sender<Fetched>,
+        pending: &Pending,
+        ids: &[i64],
+        newer: &[(i64, Part)],
+    ) -> anyhow::Result<Option<BTreeMap<String, String>>> {
+        let mut damaged = BTreeMap::new();
+        let mut to_feed = Some(to_feed);
+        let again = newer.iter().map(|(load_id, part)| (*load_id, part, None));
+        let first = ids.iter().zip(&pending.parts);
+        let first = first.map(|(load_id, it)| (*load_id, &it.part, Some(&it.manifest)));
+        for (load_id, part, manifest) in again.chain(first) {
+            if self.stop.is_cancelled() {
+                return Err(anyhow!(Stopped));
+            }
+            match read_part(self.storage, part).await? {
+                Checked::Whole(body) => {
+                    let Some(feed) = &to_feed else { continue };
+                    let again = manifest.is_none();
+                    if feed
+                        .send(Fetched {
+                            load_id,
+                            again,
+                            key: part.key.clone(),
+                            body,
+                        })
+                        .await
+                        .is_err()
+                    {
+                        return Ok(None);
+                    }
+                }
+                Checked::Damaged(why) => match manifest {
+                    Some(manifest) => {
+                        damaged.insert(manifest.clone(), why);
+                        to_feed = None;
+                    }
+                    None => warn!("could not read a part again that was loaded before: {why}"),
+                },
+            }
+        }
+        if damaged.is_empty() {
+            return Ok(None);
+        }
+        damaged.extend(pending.damaged.clone());
+        Ok(Some(damaged))
+    }
+}
+
+enum Filled {
+    Rows(Fed),
+    Damaged(BTreeMap<String, String>),
+    Halted(Halt),
+}
+
+async fn exists(client: &Client, table: &Table) -> anyhow::Result<bool> {
+    let sql = "select to_regclass(format('%I.%I', $1::text, $2::text)) is not null";
+    let row = client.query_one(sql, &[&table.schema, &table.name]).await;
+    Ok(row.with_context(|| format!("look for {table}"))?.get(0))
+}

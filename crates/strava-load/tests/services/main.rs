@@ -1,0 +1,4 @@
+//! The loader against a real Postgres, over a landing directory and over S3.
+
+mod flow;
+mod world;
