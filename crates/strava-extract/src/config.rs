@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
 use common::{
     credentials::TokenStore,
     landing::{RunId, Stream},
@@ -10,7 +10,7 @@ use common::{
     task::{LogArgs, RunArgs, Settings},
 };
 use jiff::SignedDuration;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use crate::vanished::VanishLimit;
@@ -55,17 +55,41 @@ pub struct Store {
     #[arg(long, env = "STRAVA_ATHLETE_ID", value_parser = athlete_id)]
     pub strava_athlete_id: Option<String>,
     /// The first refresh token, used while the store is empty.
-    #[arg(long, env = "STRAVA_REFRESH_TOKEN", hide_env_values = true, value_parser = secret)]
+    #[arg(long, env = "STRAVA_REFRESH_TOKEN", hide_env_values = true)]
     pub strava_refresh_token: Option<SecretString>,
+}
+
+impl Store {
+    /// The athlete, where one is given. An empty variable is one that is not set.
+    pub fn athlete_id(&self) -> Option<&str> {
+        self.strava_athlete_id
+            .as_deref()
+            .filter(|id| !id.is_empty())
+    }
+
+    /// The seed, where one is given.
+    pub fn seed(&self) -> Option<&SecretString> {
+        self.strava_refresh_token
+            .as_ref()
+            .filter(|seed| !seed.expose_secret().is_empty())
+    }
+
+    /// The store of that athlete.
+    pub fn of_athlete(&self) -> TokenStore {
+        match self.athlete_id() {
+            Some(id) => self.strava_token_store.for_athlete(id),
+            None => self.strava_token_store.clone(),
+        }
+    }
 }
 
 #[derive(Debug, Args)]
 pub struct Strava {
     #[command(flatten)]
     pub store: Store,
-    #[arg(long, env = "STRAVA_CLIENT_ID")]
+    #[arg(long, env = "STRAVA_CLIENT_ID", value_parser = NonEmptyStringValueParser::new())]
     pub strava_client_id: String,
-    #[arg(long, env = "STRAVA_CLIENT_SECRET", hide_env_values = true)]
+    #[arg(long, env = "STRAVA_CLIENT_SECRET", hide_env_values = true, value_parser = secret)]
     pub strava_client_secret: SecretString,
     /// Strava's API, without a trailing slash.
     #[arg(
@@ -220,15 +244,16 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 /// In every key of the athlete's: digits only.
 fn athlete_id(text: &str) -> Result<String, String> {
-    let is_id =
-        !text.is_empty() && text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_id = text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_digit());
     is_id
         .then(|| text.to_owned())
         .ok_or_else(|| "an athlete's id is a number".to_owned())
 }
 
-/// An empty variable is one that is not set.
-fn secret(text: &str) -> Result<SecretString, std::convert::Infallible> {
+fn secret(text: &str) -> Result<SecretString, String> {
+    if text.is_empty() {
+        return Err("it is empty".to_owned());
+    }
     Ok(text.to_owned().into())
 }
 

@@ -135,7 +135,7 @@ impl Ledger {
     pub fn living(&self) -> impl Iterator<Item = (u64, &Activity)> {
         self.activities
             .iter()
-            .filter(|(_, activity)| activity.api.is_some() && activity.deleted_at.is_none())
+            .filter(|(_, activity)| activity.is_living())
             .map(|(&id, activity)| (id, activity))
     }
 
@@ -244,6 +244,13 @@ impl OpenStream {
         manifest.counts.deleted = self.deleted;
         manifest.parts.clone_from(&self.parts);
         manifest
+    }
+}
+
+impl Activity {
+    /// Listed by the API and not known to be deleted.
+    pub fn is_living(&self) -> bool {
+        self.api.is_some() && self.deleted_at.is_none()
     }
 }
 

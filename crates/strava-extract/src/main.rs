@@ -8,7 +8,6 @@ use common::{
     storage::Storage,
     task::{Closing, Refused, print, stop_token},
 };
-use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, json};
 use strava_extract::{
     archive::Archive,
@@ -23,6 +22,7 @@ use strava_extract::{
     strava_api::{Manners, StravaApi},
     token::{Application, Queue, Tokens},
 };
+use tracing::warn;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -56,7 +56,7 @@ async fn api(args: ApiArgs) -> anyhow::Result<Closing> {
         attempts: args.attempts,
         max_requests: args.max_requests,
     };
-    let known = args.strava.store.strava_athlete_id.clone();
+    let known = args.strava.store.athlete_id().map(str::to_owned);
     let (strava, run_id) = (
         connect(
             args.strava,
@@ -84,7 +84,7 @@ async fn api(args: ApiArgs) -> anyhow::Result<Closing> {
         LandingRun::begin(&storage, &athlete_id, &run_id, args.max_wait, &stop).await?
     };
     let report = extract::run(&strava, &mut landing, &plan, athlete, stop).await;
-    landing.release().await?;
+    release(landing).await;
     report.close()
 }
 
@@ -110,17 +110,23 @@ async fn export(args: ExportArgs) -> anyhow::Result<Closing> {
     )
     .await?;
     let report = export::run(&mut archive, &mut landing, &survey, &stop).await;
-    landing.release().await?;
+    release(landing).await;
     report.close()
 }
 
+/// Left as it is, the lease ends by itself: no reason to call the run a failure.
+async fn release(landing: LandingRun) {
+    if let Err(error) = landing.release().await {
+        warn!(
+            error = format!("{error:#}"),
+            "could not give the lease back"
+        );
+    }
+}
+
 async fn auth_status(args: AuthStatusArgs) -> anyhow::Result<Closing> {
-    let store = match &args.store.strava_athlete_id {
-        Some(id) => args.store.strava_token_store.for_athlete(id),
-        None => args.store.strava_token_store,
-    };
-    let status =
-        check::token_status(&store, is_given(args.store.strava_refresh_token.as_ref())).await?;
+    let (store, has_seed) = (args.store.of_athlete(), args.store.seed().is_some());
+    let status = check::token_status(&store, has_seed).await?;
     let verdict = status.verdict();
     if args.json {
         print(serde_json::to_string(&status)?);
@@ -132,7 +138,7 @@ async fn auth_status(args: AuthStatusArgs) -> anyhow::Result<Closing> {
 
 async fn print_status(args: StatusArgs) -> anyhow::Result<Closing> {
     let storage = Storage::open(&args.landing.landing_url).await?;
-    let athletes = match args.strava_athlete_id {
+    let athletes = match args.strava_athlete_id.filter(|id| !id.is_empty()) {
         Some(id) => vec![id],
         None => status::athletes(&storage).await?,
     };
@@ -152,8 +158,8 @@ async fn print_status(args: StatusArgs) -> anyhow::Result<Closing> {
 
 async fn check(args: CheckArgs) -> anyhow::Result<Closing> {
     let storage = Storage::open(&args.landing.landing_url).await?;
-    let has_seed = is_given(args.strava.store.strava_refresh_token.as_ref());
-    let store = store_of(&args.strava);
+    let tokens = &args.strava.store;
+    let (store, has_seed) = (tokens.of_athlete(), tokens.seed().is_some());
     let manners = Manners {
         attempts: 1,
         max_requests: None,
@@ -185,21 +191,17 @@ fn connect(
     max_wait: Duration,
     manners: Manners,
 ) -> anyhow::Result<StravaApi> {
-    let store = store_of(&strava);
+    let (store, seed) = (strava.store.of_athlete(), strava.store.seed().cloned());
+    let athlete_id = strava.store.athlete_id().map(str::to_owned);
     let application = Application {
         client_id: strava.strava_client_id,
         client_secret: strava.strava_client_secret,
     };
-    let seed = strava
-        .store
-        .strava_refresh_token
-        .filter(|seed| is_given(Some(seed)));
     let queue = Queue {
         storage: storage.clone(),
         run_id: run_id.clone(),
         max_wait,
     };
-    let athlete_id = strava.store.strava_athlete_id;
     let tokens = Tokens::new(
         &strava.strava_oauth_url,
         application,
@@ -210,16 +212,4 @@ fn connect(
         stop_token(),
     )?;
     StravaApi::new(strava.strava_api_url, tokens, manners, stop_token())
-}
-
-fn store_of(strava: &Strava) -> common::credentials::TokenStore {
-    match &strava.store.strava_athlete_id {
-        Some(id) => strava.store.strava_token_store.for_athlete(id),
-        None => strava.store.strava_token_store.clone(),
-    }
-}
-
-/// An empty variable is one that is not set.
-fn is_given(secret: Option<&SecretString>) -> bool {
-    secret.is_some_and(|secret| !secret.expose_secret().is_empty())
 }

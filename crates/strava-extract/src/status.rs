@@ -73,18 +73,13 @@ impl Status {
         let all = || ledger.activities.values();
         let activities = StreamStatus {
             stream: Stream::Activities,
-            done: all()
-                .filter(|it| it.api.is_some() && it.deleted_at.is_none())
-                .count(),
+            done: all().filter(|it| it.is_living()).count(),
             exported: all()
                 .filter(|it| it.export.is_some() && it.deleted_at.is_none())
                 .count(),
             deleted: all().filter(|it| it.deleted_at.is_some()).count(),
             pending: ledger.walk.map_or(0, |_| {
-                all()
-                    .filter(|it| it.api.is_some() && it.deleted_at.is_none() && !it.met)
-                    .count()
-                    .max(1)
+                all().filter(|it| it.is_living() && !it.met).count().max(1)
             }),
             absent: 0,
             quarantined: quarantined(Stream::Activities),

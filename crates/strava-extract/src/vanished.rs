@@ -95,13 +95,8 @@ impl Extract<'_> {
             )
             .into());
         }
-        for (done, &id) in vanished.iter().enumerate() {
-            if let Err(ended) = self.bury(id).await {
-                if matches!(ended, Ended::Limit(_)) {
-                    self.report.of(Stream::Activities).pending += (vanished.len() - done) as u64;
-                }
-                return Err(ended);
-            }
+        for id in vanished {
+            self.bury(id).await?;
         }
         Ok(())
     }

@@ -43,6 +43,7 @@ struct Walked {
     earliest: Option<i64>,
     /// Whether the list has to be looked at once more from the top.
     has_news: bool,
+    reached_the_end: bool,
 }
 
 #[derive(Deserialize)]
@@ -59,6 +60,7 @@ impl Extract<'_> {
             met: HashSet::new(),
             earliest: None,
             has_news: resumed.is_some(),
+            reached_the_end: false,
         };
         let ledger = &mut self.landing.ledger;
         if resumed.is_some() {
@@ -78,18 +80,21 @@ impl Extract<'_> {
         ledger.quarantine.retain(|it| !it.what.starts_with(PLACE));
 
         let before = resumed.map(|walk| walk.before);
-        let known = ledger.living().count() as u64;
-        let progress = Progress::new(
-            "activities",
-            (known > 0 && before.is_none()).then_some(known),
-        );
-        if let Err(ended) = self.pages(before, &mut walked, &progress).await {
+        let ended = self.walk_from(before, &mut walked).await;
+        if let Err(Ended::Limit(_)) = ended {
             self.remember(&walked, before).await?;
-            return Err(ended);
         }
-        progress.finish();
+        ended
+    }
+
+    async fn walk_from(&mut self, before: Option<i64>, walked: &mut Walked) -> Result<(), Ended> {
+        let known = self.landing.ledger.living().count() as u64;
+        let total = (known > 0 && before.is_none()).then_some(known);
+        self.pages(before, walked, &Progress::new("activities", total))
+            .await?;
+        walked.reached_the_end = true;
         if walked.has_news {
-            self.look_at_the_top_again(&mut walked).await?;
+            self.look_at_the_top_again(walked).await?;
         }
         self.bury_vanished(&walked.met).await
     }
@@ -230,14 +235,14 @@ impl Extract<'_> {
         // What is in hand is not in the ledger yet, and must be to be marked as met.
         self.landing.close_parts().await?;
         let ledger = &mut self.landing.ledger;
-        // Others may have started in the same second.
-        let earliest = walked.earliest.map(|second| second + 1).or(before);
+        // Before the end of the list, others may have started in the same second.
+        let ties = i64::from(!walked.reached_the_end);
+        let earliest = walked.earliest.map(|second| second + ties).or(before);
         ledger.walk = earliest.map(|before| Walk { before });
         let mut pending = 0;
         for (id, activity) in &mut ledger.activities {
             activity.met = ledger.walk.is_some() && walked.met.contains(id);
-            pending +=
-                u64::from(!activity.met && activity.api.is_some() && activity.deleted_at.is_none());
+            pending += u64::from(!activity.met && activity.is_living());
         }
         // The rest of the list is of unknown length, and at least something.
         self.report.of(Stream::Activities).pending = pending.max(1);
