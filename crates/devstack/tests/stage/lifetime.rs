@@ -241,15 +241,23 @@ fn the_next_devstack_waits_for_the_database_of_one_that_was_killed() {
     let state = tempfile::tempdir().unwrap();
     let ready = state.path().join("ready");
     let script = format!("touch {} && exec sleep 600", ready.display());
-    for round in 0..3 {
-        let mut running = exec(state.path(), "postgres", &script).spawn().unwrap();
-        wait_for("the command's start", || ready.exists().then_some(()));
-        running.kill().unwrap();
-        running.wait().unwrap();
-        std::fs::remove_file(&ready).unwrap();
-        let next = exec(state.path(), "postgres", "true").output().unwrap();
-        assert!(next.status.success(), "round {round}: {}", text(&next).1);
-    }
+    let mut running = exec(state.path(), "postgres", &script).spawn().unwrap();
+    wait_for("the command's start", || ready.exists().then_some(()));
+    let pid_file = std::fs::read_to_string(state.path().join("postgres/data/postmaster.pid"));
+    let database = Pid::from_raw(pid_file.unwrap().lines().next().unwrap().parse().unwrap());
+
+    // A database that takes its time to stop.
+    kill(database, Signal::SIGSTOP).unwrap();
+    running.kill().unwrap();
+    running.wait().unwrap();
+    let next = exec(state.path(), "postgres", "true")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    kill(database, Signal::SIGCONT).unwrap();
+    let next = next.wait_with_output().unwrap();
+    assert!(next.status.success(), "{}", text(&next).1);
 }
 
 #[test]
