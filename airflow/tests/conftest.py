@@ -31,7 +31,7 @@ os.environ.update(
     
 )
 os.environ.setdefault("AWS_DEFAULT_REGION", "eu-central-1")
-sys.path.append(str(AIRFLOW / "plugins"))
+sys.path += [str(AIRFLOW), str(AIRFLOW / "plugins")]
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,6 @@ class EcsTaskOperator(EcsRunTaskOperator):
     """
 
     task_name: ClassVar[str]  # key in iac/tasks.json, and so container, log stream and end of the family's name
-    overwrite_rtif_after_execution = True  # the page shows the overrides that were really sent
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("botocore_config", {"retries": {"mode": "standard", "max_attempts": 10}})

@@ -8,20 +8,10 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::fargate::size;
 use super::tasks_file::{TaskEntry, fill};
 use super::wire::{Answer, Refusal, read, seconds};
 use super::{ACCOUNT, Config, World};
-
-/// CPU units and the memory that Fargate sells with them, in MiB: smallest, largest, step.
-const FARGATE_SIZES: [(u32, u32, u32, u32); 7] = [
-    (256, 512, 2048, 512),
-    (512, 1024, 4096, 1024),
-    (1024, 2048, 8192, 1024),
-    (2048, 4096, 16_384, 1024),
-    (4096, 8192, 30_720, 1024),
-    (8192, 16_384, 61_440, 4096),
-    (16_384, 32_768, 122_880, 8192),
-];
 
 /// One revision of a family. A local task has one container.
 #[derive(Debug)]
@@ -40,6 +30,9 @@ pub(super) struct Definition {
 pub(super) struct Container {
     pub(super) name: String,
     pub(super) image: String,
+    /// Replaces the image's own.
+    #[serde(default)]
+    pub(super) entry_point: Vec<String>,
     #[serde(default)]
     pub(super) command: Vec<String>,
     #[serde(default)]
@@ -277,28 +270,6 @@ impl RegisterRequest {
     }
 }
 
-/// The size of a Fargate task; only certain pairs are sold.
-pub(super) fn size(cpu: Option<&str>, memory: Option<&str>) -> Result<(u32, u32), Refusal> {
-    let number = |text: Option<&str>, what: &str| {
-        text.and_then(|text| text.parse::<u32>().ok())
-            .ok_or_else(|| {
-                Refusal::client(format!(
-                    "Fargate requires that '{what}' be defined at the task level."
-                ))
-            })
-    };
-    let (cpu, memory) = (number(cpu, "cpu")?, number(memory, "memory")?);
-    let sold = FARGATE_SIZES.iter().any(|&(units, least, most, step)| {
-        cpu == units && (least..=most).contains(&memory) && (memory - least).is_multiple_of(step)
-    });
-    let sold = sold && !(cpu == 256 && memory == 1536);
-    sold.then_some((cpu, memory)).ok_or_else(|| {
-        Refusal::client(
-            "No Fargate configuration exists for given values: check the pair of cpu and memory.",
-        )
-    })
-}
-
 /// The registration that Terraform makes of one entry.
 fn request_of(name: &str, entry: &TaskEntry, config: &Config) -> anyhow::Result<Value> {
     let mut environment = Vec::new();
@@ -375,18 +346,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_pairs_that_fargate_sells_are_taken() {
-        let is_sold = |cpu: &str, memory: &str| size(Some(cpu), Some(memory)).is_ok();
-        assert!(is_sold("256", "512") && is_sold("256", "2048") && is_sold("1024", "8192"));
-        assert!(!is_sold("256", "1536") && !is_sold("256", "4096") && !is_sold("300", "512"));
-        assert!(size(None, Some("512")).is_err());
-    }
-
-    #[test]
     fn an_image_is_known_by_its_name_alone() {
         let named = |image: &str| Container {
             name: "c".to_owned(),
             image: image.to_owned(),
+            entry_point: vec![],
             command: vec![],
             environment: vec![],
             secrets: vec![],

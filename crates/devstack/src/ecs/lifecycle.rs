@@ -1,5 +1,6 @@
 //! The life of one task: secrets, start, end, each step visible as AWS shows it.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,10 +78,13 @@ async fn start(world: &World, task: &Task) -> Result<Process, Option<String>> {
     let Some(program) = world.config.programs.get(container.image_name()) else {
         return Err(pull_failed("devstack has no program for it"));
     };
-    if let Some(missing) = program
-        .entry_point
+    let entry_point = match container.entry_point.as_slice() {
+        [] => &program.entry_point,
+        own => own,
+    };
+    if let Some(missing) = entry_point
         .first()
-        .filter(|path| !std::path::Path::new(path).is_file())
+        .filter(|path| !Path::new(path).is_file())
     {
         return Err(pull_failed(&format!("{missing} is not built")));
     }
@@ -91,7 +95,7 @@ async fn start(world: &World, task: &Task) -> Result<Process, Option<String>> {
     let mut environment = world.config.agent_environment.clone();
     environment.extend(task.environment.clone());
     environment.extend(secrets);
-    let process = Process::start(program, &task.command, &environment, stream)
+    let process = Process::start(program, entry_point, &task.command, &environment, stream)
         .map_err(|error| Some(format!("CannotStartContainerError: {error}")))?;
     task.change(|state| {
         state.status = Status::Running;

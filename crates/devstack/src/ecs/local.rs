@@ -180,7 +180,10 @@ fn programs(root: &Path) -> anyhow::Result<BTreeMap<String, Program>> {
             .map(|name| (name.to_owned(), program(vec![beside.join(name)])))
             .into();
     // For definitions that tests register: `["-c", "echo hello"]`.
-    programs.insert("busybox".to_owned(), program(vec![PathBuf::from("/bin/sh")]));
+    programs.insert(
+        "busybox".to_owned(),
+        program(vec![PathBuf::from("/bin/sh")]),
+    );
     let dbt = vec![root.join(".venv/bin/python"), root.join("dbt/run.py")];
     programs.insert("dbt".to_owned(), program(dbt));
     Ok(programs)

@@ -3,6 +3,7 @@
 mod api;
 mod control;
 mod definition;
+mod fargate;
 mod faults;
 mod lifecycle;
 mod local;

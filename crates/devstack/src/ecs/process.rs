@@ -47,6 +47,7 @@ impl Process {
     /// Starts the program with exactly `environment`; `setpriv` lets it end with us, however we end.
     pub(super) fn start(
         program: &Program,
+        entry_point: &[String],
         arguments: &[String],
         environment: &BTreeMap<String, String>,
         stream: Option<Arc<Stream>>,
@@ -55,7 +56,7 @@ impl Process {
         command
             .args(["--pdeathsig", "TERM", "--", "sh", "-c", GUARD])
             .arg(std::process::id().to_string())
-            .args(&program.entry_point)
+            .args(entry_point)
             .args(arguments)
             .current_dir(&program.directory)
             .env_clear()

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::definition::{Definition, Variable, size};
+use super::definition::{Definition, Variable};
+use super::fargate::size;
 use super::faults::Kind;
 use super::task::{NewTask, Task};
 use super::wire::{Answer, Refusal, hex_id, read, seconds, uuid};
