@@ -5,12 +5,17 @@ use std::{net::SocketAddr, process::ExitCode};
 
 use anyhow::Context as _;
 use common::{
-    task::{Closing, Refused, stop_token},
+    storage::Storage,
+    task::{Closing, Refused, print, stop_token},
     vitals::Vitals,
 };
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Map, json};
 use weather_producer::{
+    backfill,
+    check::{self, Needs},
     clock::Clock,
-    config::{Command, Config, OnceArgs, OpenMeteoArgs, StreamArgs, TopicArgs},
+    config::{BackfillArgs, CheckArgs, Command, Config, OnceArgs, OpenMeteoArgs, StreamArgs, TopicArgs},
     locations, metrics,
     open_meteo::OpenMeteo,
     produce::{self, Stage},
@@ -26,7 +31,8 @@ async fn run(config: Config) -> anyhow::Result<Closing> {
     match config.command {
         Command::Stream(args) => Box::pin(stream(args)).await,
         Command::Once(args) => Box::pin(once(args)).await,
-        Command::Backfill(_) | Command::Check(_) => anyhow::bail!("not yet"),
+        Command::Backfill(args) => Box::pin(backfill(args)).await,
+        Command::Check(args) => Box::pin(check(args)).await,
     }
 }
 
@@ -40,6 +46,43 @@ async fn once(args: OnceArgs) -> anyhow::Result<Closing> {
     let locations = locations::read(&args.locations.weather_locations).await?;
     let mut stage = stage(&args.open_meteo, &args.topic, args.listen.listen_addr).await?;
     produce::once(&mut stage, &locations, args.max_wait).await
+}
+
+async fn backfill(args: BackfillArgs) -> anyhow::Result<Closing> {
+    let configured = match given(args.weather_locations.as_deref()) {
+        Some(address) => locations::read(address).await?,
+        None => Vec::new(),
+    };
+    let activities = match (&args.places, given_secret(args.database_url.as_ref())) {
+        (Some(file), _) => backfill::from_csv(file)?,
+        (None, Some(url)) => backfill::from_database(url).await?,
+        (None, None) => anyhow::bail!(Refused::new("backfill needs DATABASE_URL or --places FILE")),
+    };
+    let storage = Storage::open(&args.landing_url).await?;
+    let mut stage = stage(&args.open_meteo, &args.topic, args.listen.listen_addr).await?;
+    backfill::run(&mut stage, storage, configured, &activities, args.max_wait).await
+}
+
+async fn check(args: CheckArgs) -> anyhow::Result<Closing> {
+    let mut stage = stage(&args.open_meteo, &args.topic, None).await?;
+    let needs = Needs {
+        open_meteo: &mut stage.open_meteo,
+        topic: &stage.topic,
+        locations: given(args.weather_locations.as_deref()),
+        landing: args.landing_url.as_ref(),
+        database: given_secret(args.database_url.as_ref()),
+    };
+    let findings = check::run(needs).await;
+    if args.json {
+        print(json!(findings));
+    } else {
+        for finding in &findings {
+            let mark = if finding.is_good { "ok" } else { "not ok" };
+            print(format!("{mark}: {}: {}", finding.what, finding.says));
+        }
+    }
+    check::verdict(&findings)?;
+    Ok(Closing::done(Map::new()))
 }
 
 async fn stage(open_meteo: &OpenMeteoArgs, topic: &TopicArgs, listen: Option<SocketAddr>) -> anyhow::Result<Stage> {
@@ -61,4 +104,13 @@ async fn stage(open_meteo: &OpenMeteoArgs, topic: &TopicArgs, listen: Option<Soc
         attempts: open_meteo.attempts,
         delivery_timeout: topic.delivery_timeout,
     })
+}
+
+/// An empty variable is one that is not set.
+fn given(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| !text.is_empty())
+}
+
+fn given_secret(secret: Option<&SecretString>) -> Option<&SecretString> {
+    secret.filter(|secret| !secret.expose_secret().is_empty())
 }
