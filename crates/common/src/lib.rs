@@ -2,6 +2,7 @@
 
 mod aws;
 pub mod credentials;
+pub mod database_tls;
 pub mod database_url;
 pub mod kafka;
 pub mod landing;
