@@ -1,14 +1,15 @@
 //! S3 and SSM by moto, in memory, on a free loopback port.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use nix::sys::signal::Signal;
 use reqwest::{Client, Method, StatusCode};
 use tokio::time::{Instant, sleep};
 
 use crate::child::{self, Server};
+use crate::python;
 use crate::state::State;
 use crate::world::free_port;
 
@@ -31,7 +32,7 @@ impl Aws {
     /// Starts `moto_server` of a Python environment: `python`, or the `.venv` that is nearest
     /// above the current folder.
     pub async fn start(state: &State, python: Option<&Path>) -> anyhow::Result<Self> {
-        let program = moto_server(python)?;
+        let program = python::program(python, "moto_server")?;
         let folder = state.of_service("aws")?;
         let port = free_port()?;
         // Answers carry the account, so a random one tells this server from any other.
@@ -144,31 +145,4 @@ impl Aws {
             .await?;
         Ok((answer.status(), answer.text().await?))
     }
-}
-
-fn moto_server(python: Option<&Path>) -> anyhow::Result<PathBuf> {
-    let nearest = || {
-        let here = std::env::current_dir().context("find the current folder")?;
-        let above = here.ancestors().map(|folder| folder.join(".venv"));
-        let found = above
-            .map(|venv| venv.join("bin/moto_server"))
-            .find(|path| path.is_file());
-        found.with_context(|| {
-            let here = here.display();
-            format!("no .venv/bin/moto_server in {here} or above it: run `make setup`, or name a Python environment by --python")
-        })
-    };
-    let Some(folder) = python else {
-        return nearest();
-    };
-    let program = folder.join("bin/moto_server");
-    if !program.is_file() {
-        bail!(
-            "no bin/moto_server in {}: install moto[server] there",
-            folder.display()
-        );
-    }
-    program
-        .canonicalize()
-        .with_context(|| format!("find {}", program.display()))
 }

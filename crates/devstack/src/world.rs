@@ -11,6 +11,9 @@ use crate::aws::Aws;
 use crate::child::Server;
 use crate::config::WorldArgs;
 use crate::ecs::LocalEcs;
+use crate::kafka::Kafka;
+use crate::mongodb::Mongodb;
+use crate::open_meteo;
 use crate::postgres::Postgres;
 use crate::state::{State, write_private};
 use crate::strava::Simulator;
@@ -19,14 +22,25 @@ use crate::strava::Simulator;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Service {
     Postgres,
+    Kafka,
+    Mongodb,
     Aws,
     Strava,
+    OpenMeteo,
     /// The tasks of `iac/tasks.json`, in the world that the others make.
     Ecs,
 }
 
 impl Service {
-    pub const ALL: [Self; 4] = [Self::Postgres, Self::Aws, Self::Strava, Self::Ecs];
+    pub const ALL: [Self; 7] = [
+        Self::Postgres,
+        Self::Kafka,
+        Self::Mongodb,
+        Self::Aws,
+        Self::Strava,
+        Self::OpenMeteo,
+        Self::Ecs,
+    ];
 
     async fn start(
         self,
@@ -37,10 +51,19 @@ impl Service {
         let started = Instant::now();
         let running = match self {
             Self::Postgres => Running::Postgres(Postgres::start(state, &args.search_path).await?),
+            Self::Kafka => Running::Kafka(Kafka::start(state).await?),
+            Self::Mongodb => {
+                let python = args.python.as_deref();
+                Running::Mongodb(Mongodb::start(state, &args.search_path, python).await?)
+            }
             Self::Aws => Running::Aws(Aws::start(state, args.python.as_deref()).await?),
             Self::Strava => {
                 let kept = state.of_service("strava")?.join("state.json");
                 Running::Strava(Simulator::start(args.strava(kept)).await?)
+            }
+            Self::OpenMeteo => {
+                let options = open_meteo::Options::default();
+                Running::OpenMeteo(open_meteo::Simulator::start(options).await?)
             }
             Self::Ecs => Running::Ecs(LocalEcs::start(variables).await?),
         };
@@ -57,8 +80,11 @@ impl Service {
 #[derive(Debug)]
 enum Running {
     Postgres(Postgres),
+    Kafka(Kafka),
+    Mongodb(Mongodb),
     Aws(Aws),
     Strava(Simulator),
+    OpenMeteo(open_meteo::Simulator),
     Ecs(LocalEcs),
 }
 
@@ -66,8 +92,11 @@ impl Running {
     fn name(&self) -> &'static str {
         match self {
             Self::Postgres(_) => "PostgreSQL (fsync off)",
+            Self::Kafka(_) => "Kafka",
+            Self::Mongodb(mongodb) => mongodb.name(),
             Self::Aws(_) => "S3 and SSM (moto, in memory)",
             Self::Strava(_) => "Strava (simulated)",
+            Self::OpenMeteo(_) => "Open-Meteo (simulated)",
             Self::Ecs(_) => "ECS and CloudWatch Logs (local processes)",
         }
     }
@@ -75,8 +104,11 @@ impl Running {
     fn address(&self) -> String {
         match self {
             Self::Postgres(postgres) => postgres.address(),
+            Self::Kafka(kafka) => kafka.address(),
+            Self::Mongodb(mongodb) => mongodb.address(),
             Self::Aws(aws) => aws.address(),
             Self::Strava(simulator) => simulator.address().to_string(),
+            Self::OpenMeteo(simulator) => simulator.address().to_string(),
             Self::Ecs(ecs) => ecs.address(),
         }
     }
@@ -84,6 +116,8 @@ impl Running {
     fn environment(&self, state: &State) -> Vec<(&'static str, String)> {
         match self {
             Self::Postgres(postgres) => postgres.environment(),
+            Self::Kafka(kafka) => kafka.environment(),
+            Self::Mongodb(mongodb) => mongodb.environment(),
             Self::Aws(aws) => aws.environment(),
             Self::Strava(simulator) => vec![
                 ("STRAVA_API_URL", simulator.api_url()),
@@ -98,6 +132,15 @@ impl Running {
                 ),
                 ("DEVSTACK_STRAVA_CONTROL", simulator.control_url()),
             ],
+            Self::OpenMeteo(simulator) => vec![
+                ("OPEN_METEO_URL", simulator.forecast_url()),
+                ("OPEN_METEO_ARCHIVE_URL", simulator.archive_url()),
+                (
+                    "OPEN_METEO_HISTORICAL_FORECAST_URL",
+                    simulator.historical_forecast_url(),
+                ),
+                ("DEVSTACK_OPEN_METEO_CONTROL", simulator.control_url()),
+            ],
             Self::Ecs(ecs) => ecs.environment(),
         }
     }
@@ -106,16 +149,22 @@ impl Running {
     fn server(&mut self) -> Option<&mut Server> {
         match self {
             Self::Postgres(postgres) => Some(postgres.server()),
+            Self::Kafka(kafka) => Some(kafka.server()),
+            Self::Mongodb(mongodb) => Some(mongodb.server()),
             Self::Aws(aws) => Some(aws.server()),
-            Self::Strava(_) | Self::Ecs(_) => None,
+            Self::Strava(_) | Self::OpenMeteo(_) | Self::Ecs(_) => None,
         }
     }
 
     async fn stop(self) -> anyhow::Result<()> {
         match self {
             Self::Postgres(postgres) => postgres.stop().await,
+            Self::Kafka(kafka) => kafka.stop().await,
+            Self::Mongodb(mongodb) => mongodb.stop().await,
             Self::Aws(aws) => aws.stop().await,
             Self::Strava(simulator) => simulator.stop(),
+            // It stops when dropped.
+            Self::OpenMeteo(_) => Ok(()),
             Self::Ecs(ecs) => {
                 ecs.stop().await;
                 Ok(())
