@@ -85,7 +85,7 @@ impl KafkaArgs {
                 )));
             }
             (Some(mechanism), true) if mechanism == MSK_IAM => {
-                settings.push(("sasl.mechanism", "OAUTHBEARER".into()))
+                settings.push(("sasl.mechanism", "OAUTHBEARER".into()));
             }
             (Some(mechanism), true) => {
                 let (Some(username), Some(password)) = (given(&self.username), &self.password)

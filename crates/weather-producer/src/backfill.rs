@@ -40,9 +40,16 @@ pub async fn run(
 ) -> anyhow::Result<Closing> {
     stage.make_topic(stage.delivery_timeout).await?;
     let mut progress = Progress::open(storage).await?;
-    let Plan { locations, wants, unfinished } = plan::plan(activities, configured, stage.clock.now());
+    let Plan {
+        locations,
+        wants,
+        unfinished,
+    } = plan::plan(activities, configured, stage.clock.now());
     let planned = wants.len();
-    let pending: Vec<Want> = wants.into_iter().filter(|want| !progress.has(want)).collect();
+    let pending: Vec<Want> = wants
+        .into_iter()
+        .filter(|want| !progress.has(want))
+        .collect();
     let earlier = planned - pending.len();
     let windows = plan::windows(pending);
     info!(
@@ -54,12 +61,24 @@ pub async fn run(
     );
 
     let used: HashSet<_> = windows.iter().map(|window| window.location).collect();
-    let mut backfill = Backfill { stage, locations: &locations, sent: HashSet::new(), tally: Tally::new(used.len()) };
-    let patience = Patience { attempts: backfill.stage.attempts, max_wait, until: None };
+    let mut backfill = Backfill {
+        stage,
+        locations: &locations,
+        sent: HashSet::new(),
+        tally: Tally::new(used.len()),
+    };
+    let patience = Patience {
+        attempts: backfill.stage.attempts,
+        max_wait,
+        until: None,
+    };
     let bar = ProgressBar::new("activities", Some((planned - earlier) as u64));
     let (mut done, mut end) = (earlier, End::Done);
     let size = backfill.stage.batch.min(MOST_WINDOWS);
-    for part in windows.chunk_by(|one, other| one.source == other.source).flat_map(|host| host.chunks(size)) {
+    for part in windows
+        .chunk_by(|one, other| one.source == other.source)
+        .flat_map(|host| host.chunks(size))
+    {
         let fulfilled = match backfill.part(part, patience).await {
             Ok((fulfilled, None)) => fulfilled,
             Ok((fulfilled, Some(early))) => {
@@ -79,10 +98,16 @@ pub async fn run(
         }
     }
     bar.finish();
-    let Backfill { stage, mut tally, .. } = backfill;
-    tally.more.insert("activities".to_owned(), json!(activities.len()));
+    let Backfill {
+        stage, mut tally, ..
+    } = backfill;
+    tally
+        .more
+        .insert("activities".to_owned(), json!(activities.len()));
     tally.more.insert("activities_done".to_owned(), json!(done));
-    tally.more.insert("activities_unfinished".to_owned(), json!(unfinished));
+    tally
+        .more
+        .insert("activities_unfinished".to_owned(), json!(unfinished));
     tally.close(stage, end)
 }
 
@@ -96,7 +121,11 @@ struct Backfill<'a> {
 
 impl Backfill<'_> {
     /// One call: which wants Kafka has now, and why the rest was left where it was.
-    async fn part(&mut self, windows: &[Window], patience: Patience) -> anyhow::Result<(Vec<Want>, Option<End>)> {
+    async fn part(
+        &mut self,
+        windows: &[Window],
+        patience: Patience,
+    ) -> anyhow::Result<(Vec<Want>, Option<End>)> {
         let locations = self.locations;
         let ask = async |open_meteo: &mut OpenMeteo, part: &[Window]| {
             let hours = part.iter().map(|window| Hours {
@@ -104,7 +133,9 @@ impl Backfill<'_> {
                 from: window.from,
                 to: window.to,
             });
-            open_meteo.hourly(windows[0].source, &hours.collect::<Vec<_>>(), patience).await
+            open_meteo
+                .hourly(windows[0].source, &hours.collect::<Vec<_>>(), patience)
+                .await
         };
         let answers = ask_all(&mut self.stage.open_meteo, windows, windows.len(), ask).await;
         for (index, reason) in answers.rejected {
@@ -123,22 +154,47 @@ impl Backfill<'_> {
     async fn send(&mut self, window: &Window, element: &Element) -> anyhow::Result<Vec<Want>> {
         let location = &self.locations[window.location];
         let of_hour = |hour: Timestamp| {
-            let found = element.readings.binary_search_by_key(&hour, |reading: &Reading| reading.slot);
-            found.ok().map(|index| &element.readings[index]).filter(|reading| !reading.is_empty())
+            let found = element
+                .readings
+                .binary_search_by_key(&hour, |reading: &Reading| reading.slot);
+            found
+                .ok()
+                .map(|index| &element.readings[index])
+                .filter(|reading| !reading.is_empty())
         };
         for hour in window.hours() {
-            let Some(reading) = of_hour(hour) else { continue };
-            if !self.sent.insert(event_id(&location.id, hour, element.slot_seconds, window.source)) {
+            let Some(reading) = of_hour(hour) else {
+                continue;
+            };
+            if !self.sent.insert(event_id(
+                &location.id,
+                hour,
+                element.slot_seconds,
+                window.source,
+            )) {
                 self.tally.skip(&self.stage.vitals);
                 continue;
             }
-            let record = record(location, element, reading, window.source, element.fetched_at);
+            let record = record(
+                location,
+                element,
+                reading,
+                window.source,
+                element.fetched_at,
+            );
             self.stage.topic.send(record, &self.stage.stop).await?;
         }
-        let (whole, broken): (Vec<_>, Vec<_>) =
-            window.wants.iter().cloned().partition(|want| want.hours().all(|hour| of_hour(hour).is_some()));
+        let (whole, broken): (Vec<_>, Vec<_>) = window
+            .wants
+            .iter()
+            .cloned()
+            .partition(|want| want.hours().all(|hour| of_hour(hour).is_some()));
         if !broken.is_empty() {
-            self.tally.refuse(&self.stage.vitals, &location.id, "no data for some of the hours");
+            self.tally.refuse(
+                &self.stage.vitals,
+                &location.id,
+                "no data for some of the hours",
+            );
         }
         Ok(whole)
     }

@@ -56,8 +56,16 @@ pub struct Limits {
 
 impl Limits {
     /// Of the free service, per address.
-    pub const FREE: Self = Self { minute: 600.0, hour: 5_000.0, day: 10_000.0 };
-    pub const NONE: Self = Self { minute: f64::INFINITY, hour: f64::INFINITY, day: f64::INFINITY };
+    pub const FREE: Self = Self {
+        minute: 600.0,
+        hour: 5_000.0,
+        day: 10_000.0,
+    };
+    pub const NONE: Self = Self {
+        minute: f64::INFINITY,
+        hour: f64::INFINITY,
+        day: f64::INFINITY,
+    };
 
     pub fn of(&self, window: Window) -> f64 {
         match window {
@@ -83,7 +91,10 @@ struct Counter {
 
 impl Budget {
     pub fn new(limits: Limits) -> Self {
-        Self { limits, counters: [Counter::default(); 3] }
+        Self {
+            limits,
+            counters: [Counter::default(); 3],
+        }
     }
 
     /// When a call of that weight may go, where that is not now, and whose window it waits for.
@@ -95,7 +106,10 @@ impl Budget {
             let used = self.counters[*window as usize].used;
             used > 0.0 && used + weight > self.limits.of(*window)
         };
-        Window::ALL.into_iter().rfind(full).map(|window| (window, window.end(now)))
+        Window::ALL
+            .into_iter()
+            .rfind(full)
+            .map(|window| (window, window.end(now)))
     }
 
     pub fn count(&mut self, now: Timestamp, weight: f64) {
@@ -147,9 +161,15 @@ mod tests {
         assert_eq!(budget.wait(now, 100.0), None);
         budget.count(now, 550.0);
         assert_eq!(budget.wait(now, 50.0), None);
-        assert_eq!(budget.wait(now, 51.0), Some((Window::Minute, at("2026-10-03T12:31:00Z"))));
+        assert_eq!(
+            budget.wait(now, 51.0),
+            Some((Window::Minute, at("2026-10-03T12:31:00Z")))
+        );
         budget.exhaust(now, Window::Day);
-        assert_eq!(budget.wait(now, 51.0), Some((Window::Day, at("2026-10-04T00:00:00Z"))));
+        assert_eq!(
+            budget.wait(now, 51.0),
+            Some((Window::Day, at("2026-10-04T00:00:00Z")))
+        );
         assert_eq!(budget.wait(at("2026-10-04T00:00:00Z"), 51.0), None);
     }
 

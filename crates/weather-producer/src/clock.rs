@@ -36,7 +36,8 @@ impl Clock {
                 if stop.is_cancelled() {
                     return false;
                 }
-                let left = Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default();
+                let left =
+                    Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default();
                 if left.is_zero() {
                     return true;
                 }

@@ -70,17 +70,29 @@ pub struct OpenMeteoArgs {
 
 impl OpenMeteoArgs {
     pub fn settings(&self) -> open_meteo::Settings {
-        let key = self.open_meteo_api_key.clone().filter(|key| !key.expose_secret().is_empty());
+        let key = self
+            .open_meteo_api_key
+            .clone()
+            .filter(|key| !key.expose_secret().is_empty());
         let prefix = if key.is_some() { "customer-" } else { "" };
         let host = |given: &Option<Url>, name: &str| {
             let default = || format!("https://{prefix}{name}.open-meteo.com").parse();
-            given.clone().unwrap_or_else(|| default().expect("the hosts' names are part of this program"))
+            given
+                .clone()
+                .unwrap_or_else(|| default().expect("the hosts' names are part of this program"))
         };
-        let default = if key.is_some() { Limits::NONE } else { Limits::FREE };
+        let default = if key.is_some() {
+            Limits::NONE
+        } else {
+            Limits::FREE
+        };
         open_meteo::Settings {
             forecast_url: host(&self.open_meteo_url, "api"),
             archive_url: host(&self.open_meteo_archive_url, "archive-api"),
-            historical_forecast_url: host(&self.open_meteo_historical_forecast_url, "historical-forecast-api"),
+            historical_forecast_url: host(
+                &self.open_meteo_historical_forecast_url,
+                "historical-forecast-api",
+            ),
             api_key: key,
             limits: Limits {
                 minute: self.minute_limit.unwrap_or(default.minute),
@@ -244,8 +256,12 @@ impl Settings for Config {
 
 /// `15m`, `90s`, `1h30m`.
 fn duration(text: &str) -> Result<Duration, String> {
-    let duration: SignedDuration = text.parse().map_err(|_| format!("`{text}` is no duration such as 15m"))?;
-    duration.try_into().map_err(|_| format!("`{text}` is negative"))
+    let duration: SignedDuration = text
+        .parse()
+        .map_err(|_| format!("`{text}` is no duration such as 15m"))?;
+    duration
+        .try_into()
+        .map_err(|_| format!("`{text}` is negative"))
 }
 
 fn retention(text: &str) -> Result<Retention, String> {
@@ -253,18 +269,27 @@ fn retention(text: &str) -> Result<Retention, String> {
         return Ok(Retention(None));
     }
     // Days are a span's unit and not a duration's.
-    let days = text.strip_suffix('d').and_then(|days| days.trim().parse::<u32>().ok());
-    let long = days.map_or_else(|| duration(text), |days| Ok(Duration::from_secs(u64::from(days) * 86_400)));
+    let days = text
+        .strip_suffix('d')
+        .and_then(|days| days.trim().parse::<u32>().ok());
+    let long = days.map_or_else(
+        || duration(text),
+        |days| Ok(Duration::from_secs(u64::from(days) * 86_400)),
+    );
     long.map(|long| Retention(Some(long)))
 }
 
 fn slots(text: &str) -> Result<Slots, String> {
     let length = duration(text)?;
-    Slots::new(length).ok_or_else(|| format!("`{text}` is no multiple of 15m that a day is a multiple of"))
+    Slots::new(length)
+        .ok_or_else(|| format!("`{text}` is no multiple of 15m that a day is a multiple of"))
 }
 
 fn limit(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 1.0);
+    let number = text
+        .parse()
+        .ok()
+        .filter(|number: &f64| number.is_finite() && *number >= 1.0);
     number.ok_or_else(|| format!("`{text}` is no number from 1"))
 }
 
@@ -290,7 +315,9 @@ mod tests {
 
     fn settings(options: &[&str]) -> open_meteo::Settings {
         let config = Config::try_parse_from(ONCE.iter().chain(options)).unwrap();
-        let Command::Once(args) = config.command else { unreachable!("the command is once") };
+        let Command::Once(args) = config.command else {
+            unreachable!("the command is once")
+        };
         args.open_meteo.settings()
     }
 
@@ -299,17 +326,31 @@ mod tests {
         let free = settings(&[]);
         assert_eq!(free.forecast_url.as_str(), "https://api.open-meteo.com/");
         assert_eq!(free.limits, Limits::FREE);
-        let customer = settings(&["--open-meteo-api-key", "secret", "--open-meteo-url", "http://mine:1"]);
+        let customer = settings(&[
+            "--open-meteo-api-key",
+            "secret",
+            "--open-meteo-url",
+            "http://mine:1",
+        ]);
         assert_eq!(customer.forecast_url.as_str(), "http://mine:1/");
-        assert_eq!(customer.archive_url.as_str(), "https://customer-archive-api.open-meteo.com/");
+        assert_eq!(
+            customer.archive_url.as_str(),
+            "https://customer-archive-api.open-meteo.com/"
+        );
         assert_eq!(customer.limits, Limits::NONE);
     }
 
     #[test]
     fn retention_is_for_ever_or_a_time() {
         assert!(retention("unlimited").unwrap().0.is_none());
-        assert_eq!(retention("30d").unwrap().0, Some(Duration::from_secs(30 * 86_400)));
-        assert_eq!(retention("12h").unwrap().0, Some(Duration::from_secs(12 * 3_600)));
+        assert_eq!(
+            retention("30d").unwrap().0,
+            Some(Duration::from_secs(30 * 86_400))
+        );
+        assert_eq!(
+            retention("12h").unwrap().0,
+            Some(Duration::from_secs(12 * 3_600))
+        );
         assert!(retention("long").is_err());
     }
 

@@ -25,26 +25,54 @@ pub struct Location {
 pub async fn read(address: &str) -> anyhow::Result<Vec<Location>> {
     let text = if address.starts_with("s3://") {
         let (folder, key) = address.rsplit_once('/').unwrap_or_default();
-        let url: LandingUrl = folder.parse().map_err(|error| anyhow!(Refused::new(format!("WEATHER_LOCATIONS: {error}"))))?;
-        let object = Storage::open(&url).await?.get(key).await.context("read the locations")?;
-        let (body, _) = object.ok_or_else(|| Refused::new(format!("WEATHER_LOCATIONS: there is no {address}")))?;
+        let url: LandingUrl = folder
+            .parse()
+            .map_err(|error| anyhow!(Refused::new(format!("WEATHER_LOCATIONS: {error}"))))?;
+        let object = Storage::open(&url)
+            .await?
+            .get(key)
+            .await
+            .context("read the locations")?;
+        let (body, _) = object
+            .ok_or_else(|| Refused::new(format!("WEATHER_LOCATIONS: there is no {address}")))?;
         body.to_vec()
     } else {
         let path = PathBuf::from(address);
-        let refused = |error| Refused::new(format!("read WEATHER_LOCATIONS {}: {error}", path.display()));
+        let refused = |error| {
+            Refused::new(format!(
+                "read WEATHER_LOCATIONS {}: {error}",
+                path.display()
+            ))
+        };
         tokio::fs::read(&path).await.map_err(refused)?
     };
-    parse(&text).map_err(|reason| anyhow!(Refused::new(format!("WEATHER_LOCATIONS {address}, {reason}"))))
+    parse(&text).map_err(|reason| {
+        anyhow!(Refused::new(format!(
+            "WEATHER_LOCATIONS {address}, {reason}"
+        )))
+    })
 }
 
 /// Reads the text of the CSV; the error names the line.
 pub fn parse(csv: &[u8]) -> Result<Vec<Location>, String> {
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(csv);
-    let headers = reader.headers().map_err(|error| format!("line 1: {error}"))?.clone();
+    let mut reader = csv::ReaderBuilder::new()
+        .trim(csv::Trim::All)
+        .from_reader(csv);
+    let headers = reader
+        .headers()
+        .map_err(|error| format!("line 1: {error}"))?
+        .clone();
     let mut columns = [0; COLUMNS.len()];
     for (column, name) in columns.iter_mut().zip(COLUMNS) {
-        let found = headers.iter().position(|header| header.trim_start_matches('\u{feff}') == name);
-        *column = found.ok_or_else(|| format!("line 1: no column {name}; the columns are {}", COLUMNS.join(",")))?;
+        let found = headers
+            .iter()
+            .position(|header| header.trim_start_matches('\u{feff}') == name);
+        *column = found.ok_or_else(|| {
+            format!(
+                "line 1: no column {name}; the columns are {}",
+                COLUMNS.join(",")
+            )
+        })?;
     }
     let [id, _, latitude, longitude, _] = columns;
 
@@ -64,7 +92,10 @@ pub fn parse(csv: &[u8]) -> Result<Vec<Location>, String> {
             longitude: coordinate(cell(longitude), "longitude", 180.0).map_err(at)?,
         };
         if let Some(first) = lines.insert(location.id.clone(), line) {
-            return Err(at(format!("the location_id {} is that of line {first} too", location.id)));
+            return Err(at(format!(
+                "the location_id {} is that of line {first} too",
+                location.id
+            )));
         }
         locations.push(location);
     }
@@ -77,7 +108,9 @@ pub fn parse(csv: &[u8]) -> Result<Vec<Location>, String> {
 fn id_of(text: &str) -> Result<String, String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     let is_id = (1..=LONGEST_ID).contains(&text.len()) && text.bytes().all(allowed);
-    is_id.then(|| text.to_owned()).ok_or_else(|| format!("a location_id is 1 to {LONGEST_ID} of A-Z a-z 0-9 . _ -"))
+    is_id
+        .then(|| text.to_owned())
+        .ok_or_else(|| format!("a location_id is 1 to {LONGEST_ID} of A-Z a-z 0-9 . _ -"))
 }
 
 /// The message of a wrong one does not repeat it: coordinates stay out of logs.
@@ -98,20 +131,41 @@ mod tests {
 
     #[test]
     fn coordinates_keep_their_digits() {
-        let locations = parse(format!("{HEADER}berlin,Berlin,52.520,13.4050,Europe/Berlin\n").as_bytes()).unwrap();
+        let locations =
+            parse(format!("{HEADER}berlin,Berlin,52.520,13.4050,Europe/Berlin\n").as_bytes())
+                .unwrap();
         assert_eq!(locations[0].id, "berlin");
-        assert_eq!((locations[0].latitude.as_str(), locations[0].longitude.as_str()), ("52.520", "13.4050"));
+        assert_eq!(
+            (
+                locations[0].latitude.as_str(),
+                locations[0].longitude.as_str()
+            ),
+            ("52.520", "13.4050")
+        );
     }
 
     #[test]
     fn what_is_wrong_is_named_with_its_line() {
         assert_eq!(refused(""), "line 2: no location");
-        assert!(refused("a,A,1,2,\nb,B,91,2,\n").starts_with("line 3: the latitude is no number between -90 and 90"));
+        assert!(
+            refused("a,A,1,2,\nb,B,91,2,\n")
+                .starts_with("line 3: the latitude is no number between -90 and 90")
+        );
         assert!(refused("a,A,1,x,\n").starts_with("line 2: the longitude"));
-        assert!(refused("a,A,1,2,\na,B,3,4,\n").starts_with("line 3: the location_id a is that of line 2 too"));
+        assert!(
+            refused("a,A,1,2,\na,B,3,4,\n")
+                .starts_with("line 3: the location_id a is that of line 2 too")
+        );
         assert!(refused("a b,A,1,2,\n").starts_with("line 2: a location_id is"));
-        assert!(refused(&format!("{},A,1,2,\n", "x".repeat(65))).starts_with("line 2: a location_id is"));
+        assert!(
+            refused(&format!("{},A,1,2,\n", "x".repeat(65)))
+                .starts_with("line 2: a location_id is")
+        );
         assert!(refused("a,A,1\n").starts_with("line 2: not 5 cells"));
-        assert!(parse(b"id,lat\n").unwrap_err().starts_with("line 1: no column location_id"));
+        assert!(
+            parse(b"id,lat\n")
+                .unwrap_err()
+                .starts_with("line 1: no column location_id")
+        );
     }
 }

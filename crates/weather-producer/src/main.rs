@@ -15,7 +15,9 @@ use weather_producer::{
     backfill,
     check::{self, Needs},
     clock::Clock,
-    config::{BackfillArgs, CheckArgs, Command, Config, OnceArgs, OpenMeteoArgs, StreamArgs, TopicArgs},
+    config::{
+        BackfillArgs, CheckArgs, Command, Config, OnceArgs, OpenMeteoArgs, StreamArgs, TopicArgs,
+    },
     locations, metrics,
     open_meteo::OpenMeteo,
     produce::{self, Stage},
@@ -72,7 +74,7 @@ async fn check(args: CheckArgs) -> anyhow::Result<Closing> {
         landing: args.landing_url.as_ref(),
         database: given_secret(args.database_url.as_ref()),
     };
-    let findings = check::run(needs).await;
+    let findings = Box::pin(check::run(needs)).await;
     if args.json {
         print(json!(findings));
     } else {
@@ -85,7 +87,11 @@ async fn check(args: CheckArgs) -> anyhow::Result<Closing> {
     Ok(Closing::done(Map::new()))
 }
 
-async fn stage(open_meteo: &OpenMeteoArgs, topic: &TopicArgs, listen: Option<SocketAddr>) -> anyhow::Result<Stage> {
+async fn stage(
+    open_meteo: &OpenMeteoArgs,
+    topic: &TopicArgs,
+    listen: Option<SocketAddr>,
+) -> anyhow::Result<Stage> {
     let (vitals, stop, clock) = (Vitals::new(metrics::METRICS), stop_token(), Clock::System);
     if let Some(address) = listen {
         vitals.not_ready(metrics::READY_OPEN_METEO, "not asked yet");
@@ -94,7 +100,12 @@ async fn stage(open_meteo: &OpenMeteoArgs, topic: &TopicArgs, listen: Option<Soc
         served.with_context(|| Refused::new(format!("listen on LISTEN_ADDR {address}")))?;
     }
     Ok(Stage {
-        open_meteo: OpenMeteo::new(open_meteo.settings(), clock.clone(), vitals.clone(), stop.clone())?,
+        open_meteo: OpenMeteo::new(
+            open_meteo.settings(),
+            clock.clone(),
+            vitals.clone(),
+            stop.clone(),
+        )?,
         new_topic: topic.new_topic(),
         topic: Topic::open(&topic.kafka, &topic.weather_topic, vitals.clone())?,
         clock,

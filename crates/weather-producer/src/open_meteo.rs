@@ -83,7 +83,10 @@ pub struct Spot<'a> {
 
 impl<'a> Spot<'a> {
     pub fn of(location: &'a Location) -> Self {
-        Self { latitude: location.latitude.as_str(), longitude: location.longitude.as_str() }
+        Self {
+            latitude: location.latitude.as_str(),
+            longitude: location.longitude.as_str(),
+        }
     }
 }
 
@@ -113,7 +116,12 @@ pub struct OpenMeteo {
 }
 
 impl OpenMeteo {
-    pub fn new(settings: Settings, clock: Clock, vitals: Vitals, stop: CancellationToken) -> anyhow::Result<Self> {
+    pub fn new(
+        settings: Settings,
+        clock: Clock,
+        vitals: Vitals,
+        stop: CancellationToken,
+    ) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder()
             .user_agent(concat!("data-voyager/", env!("CARGO_PKG_NAME")))
             .connect_timeout(CONNECT_TIMEOUT)
@@ -123,7 +131,15 @@ impl OpenMeteo {
             .build()
             .context("make an HTTP client")?;
         let budget = Budget::new(settings.limits);
-        Ok(Self { http, settings, budget, clock, vitals, stop, spent: Spent::default() })
+        Ok(Self {
+            http,
+            settings,
+            budget,
+            clock,
+            vitals,
+            stop,
+            spent: Spent::default(),
+        })
     }
 
     pub fn spent(&self) -> Spent {
@@ -131,11 +147,16 @@ impl OpenMeteo {
     }
 
     /// The running slot at every spot, one element each, in their order.
-    pub async fn current(&mut self, spots: &[Spot<'_>], patience: Patience) -> Result<Vec<Element>, Error> {
-        let mut query = coordinates(spots.iter().copied());
+    pub async fn current(
+        &mut self,
+        spots: &[Spot<'_>],
+        patience: Patience,
+    ) -> Result<Vec<Element>, Error> {
+        let mut query = coordinates(&spots.iter().copied());
         query.push(("current", VARIABLES.join(",")));
         let weight = spots.len() as f64;
-        self.call(Source::Forecast, &query, spots.len(), weight, patience).await
+        self.call(Source::Forecast, &query, spots.len(), weight, patience)
+            .await
     }
 
     /// The hours asked for, one element for each of `windows`, in their order.
@@ -146,15 +167,21 @@ impl OpenMeteo {
         patience: Patience,
     ) -> Result<Vec<Element>, Error> {
         let list = |time: fn(&Hours<'_>) -> Timestamp| {
-            let hours = windows.iter().map(|window| time(window).strftime("%Y-%m-%dT%H:%M").to_string());
+            let hours = windows
+                .iter()
+                .map(|window| time(window).strftime("%Y-%m-%dT%H:%M").to_string());
             hours.collect::<Vec<_>>().join(",")
         };
-        let mut query = coordinates(windows.iter().map(|window| window.spot));
+        let mut query = coordinates(&windows.iter().map(|window| window.spot));
         query.push(("hourly", VARIABLES.join(",")));
         query.push(("start_hour", list(|window| window.from)));
         query.push(("end_hour", list(|window| window.to)));
-        let weight = windows.iter().map(|window| crate::budget::weight(window.to.duration_since(window.from))).sum();
-        self.call(source, &query, windows.len(), weight, patience).await
+        let weight = windows
+            .iter()
+            .map(|window| crate::budget::weight(window.to.duration_since(window.from)))
+            .sum();
+        self.call(source, &query, windows.len(), weight, patience)
+            .await
     }
 
     /// Tries until there is an answer, or none is to be had within the caller's patience.
@@ -167,7 +194,11 @@ impl OpenMeteo {
         patience: Patience,
     ) -> Result<Vec<Element>, Error> {
         let limit = SignedDuration::try_from(patience.max_wait).unwrap_or(SignedDuration::MAX);
-        let give_up_at = self.clock.now().saturating_add(limit).unwrap_or(Timestamp::MAX);
+        let give_up_at = self
+            .clock
+            .now()
+            .saturating_add(limit)
+            .unwrap_or(Timestamp::MAX);
         let mut backoff = FIRST_BACKOFF;
         let mut failures = 0;
         loop {
@@ -180,22 +211,30 @@ impl OpenMeteo {
                 Ok(elements) => return Ok(elements),
                 Err(error) => error,
             };
-            self.vitals.add(&metrics::REQUEST_FAILURES, &[("kind", error.kind())], 1.0);
+            self.vitals
+                .add(&metrics::REQUEST_FAILURES, &[("kind", error.kind())], 1.0);
             match error {
                 Error::Spent { window, .. } => {
                     let now = self.clock.now();
                     self.budget.exhaust(now, window);
-                    self.pause(window, window.end(now), give_up_at, patience).await?;
+                    self.pause(window, window.end(now), give_up_at, patience)
+                        .await?;
                 }
                 Error::Unavailable(_) | Error::Broken(_) | Error::Crowded => {
                     failures += 1;
                     let wait = backoff.mul_f64(0.5 + fastrand::f64());
                     backoff = (backoff * 2).min(LONGEST_BACKOFF);
                     let at = self.clock.now() + wait;
-                    if failures >= patience.attempts || patience.until.is_some_and(|until| at > until) {
+                    if failures >= patience.attempts
+                        || patience.until.is_some_and(|until| at > until)
+                    {
                         return Err(error);
                     }
-                    debug!(error = error.to_string(), wait.seconds = wait.as_secs_f64(), "Open-Meteo failed, trying again");
+                    debug!(
+                        error = error.to_string(),
+                        wait.seconds = wait.as_secs_f64(),
+                        "Open-Meteo failed, trying again"
+                    );
                     self.wait_until(at).await?;
                 }
                 Error::Rejected(_) | Error::Misconfigured(_) | Error::Stopped => return Err(error),
@@ -267,7 +306,9 @@ impl OpenMeteo {
         // The address has the coordinates in it.
         let outcome = fetched.map_err(|error| Error::Unavailable(describe(&error.without_url())));
         let outcome = outcome.and_then(|(status, body)| match status {
-            StatusCode::OK if body.len() <= MAX_BODY_BYTES => answer::read(&body, count, source_model(source), self.clock.now()),
+            StatusCode::OK if body.len() <= MAX_BODY_BYTES => {
+                answer::read(&body, count, source_model(source), self.clock.now())
+            }
             StatusCode::OK => Err(Error::Broken("the answer is beyond all measure".to_owned())),
             status => Err(error::of(status, &body, self.clock.now())),
         });
@@ -280,16 +321,23 @@ impl OpenMeteo {
         let now = self.clock.now();
         self.budget.count(now, cost);
         self.spent.weight += cost;
-        self.vitals.add(&metrics::REQUESTS, &[("source", source.as_str())], 1.0);
+        self.vitals
+            .add(&metrics::REQUESTS, &[("source", source.as_str())], 1.0);
         self.vitals.add(&metrics::WEIGHT, &[], cost);
         for window in Window::ALL {
             let used = self.budget.used(now, window);
-            self.vitals.set(&metrics::BUDGET_USED, &[("window", window.as_str())], used.min(f64::MAX));
+            self.vitals.set(
+                &metrics::BUDGET_USED,
+                &[("window", window.as_str())],
+                used.min(f64::MAX),
+            );
         }
         match &outcome {
             Ok(_) => self.vitals.ready(metrics::READY_OPEN_METEO),
             Err(Error::Rejected(_)) => {}
-            Err(error) => self.vitals.not_ready(metrics::READY_OPEN_METEO, error.to_string()),
+            Err(error) => self
+                .vitals
+                .not_ready(metrics::READY_OPEN_METEO, error.to_string()),
         }
         outcome
     }
@@ -304,9 +352,14 @@ pub fn source_model(source: Source) -> &'static str {
 }
 
 /// Own ids from 1, as the service does not print 0.
-fn coordinates<'a>(spots: impl Iterator<Item = Spot<'a>> + Clone) -> Vec<(&'static str, String)> {
-    let join = |text: fn(Spot<'a>) -> &'a str| spots.clone().map(text).collect::<Vec<_>>().join(",");
-    let ids: Vec<_> = (1..=spots.clone().count()).map(|id| id.to_string()).collect();
+fn coordinates<'a>(
+    spots: &(impl Iterator<Item = Spot<'a>> + Clone),
+) -> Vec<(&'static str, String)> {
+    let join =
+        |text: fn(Spot<'a>) -> &'a str| spots.clone().map(text).collect::<Vec<_>>().join(",");
+    let ids: Vec<_> = (1..=spots.clone().count())
+        .map(|id| id.to_string())
+        .collect();
     vec![
         ("latitude", join(|spot| spot.latitude)),
         ("longitude", join(|spot| spot.longitude)),

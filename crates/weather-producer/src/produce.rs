@@ -65,12 +65,22 @@ struct Pass<'a> {
 ///
 /// # Errors
 /// When nothing could be sent. What was sent in part is a [`Closing`] with its failure.
-pub async fn once(stage: &mut Stage, locations: &[Location], max_wait: Duration) -> anyhow::Result<Closing> {
+pub async fn once(
+    stage: &mut Stage,
+    locations: &[Location],
+    max_wait: Duration,
+) -> anyhow::Result<Closing> {
     stage.make_topic(stage.delivery_timeout).await?;
     let mut tally = Tally::new(locations.len());
     let all: Vec<_> = locations.iter().collect();
-    let patience = Patience { attempts: stage.attempts, max_wait, until: None };
-    let pass = stage.pass(&all, &mut Known::default(), patience, &mut tally).await?;
+    let patience = Patience {
+        attempts: stage.attempts,
+        max_wait,
+        until: None,
+    };
+    let pass = stage
+        .pass(&all, &mut Known::default(), patience, &mut tally)
+        .await?;
     let mut end = End::of(pass.end.map(|(error, _)| error));
     if let Err(error) = stage.deliver().await {
         end = End::Failed(error);
@@ -105,10 +115,16 @@ pub async fn stream(
         }
         stage.clock.wait_until(due, &stage.stop).await;
     }
-    info!(waiting.count = stage.topic.waiting(), "stopped, delivering what waits");
+    info!(
+        waiting.count = stage.topic.waiting(),
+        "stopped, delivering what waits"
+    );
     let end = match stage.topic.settle(DRAIN).await {
         Ok(true) => End::Done,
-        Ok(false) => End::Failed(anyhow!("Kafka did not take {} readings before the end", stage.topic.waiting())),
+        Ok(false) => End::Failed(anyhow!(
+            "Kafka did not take {} readings before the end",
+            stage.topic.waiting()
+        )),
         Err(error) => End::Failed(error),
     };
     tally.close(stage, end)
@@ -137,7 +153,12 @@ impl Stage {
             }
         };
         let seconds = self.delivery_timeout.as_secs();
-        settled.then_some(()).with_context(|| format!("Kafka did not take {} readings within {seconds} s", self.topic.waiting()))
+        settled.then_some(()).with_context(|| {
+            format!(
+                "Kafka did not take {} readings within {seconds} s",
+                self.topic.waiting()
+            )
+        })
     }
 
     /// One slot, until `end` when the next begins.
@@ -148,7 +169,11 @@ impl Stage {
         end: Timestamp,
         tally: &mut Tally,
     ) -> anyhow::Result<()> {
-        let patience = Patience { attempts: u32::MAX, max_wait: FOR_EVER, until: Some(end) };
+        let patience = Patience {
+            attempts: u32::MAX,
+            max_wait: FOR_EVER,
+            until: Some(end),
+        };
         let mut wanted = locations.to_vec();
         for attempt in 0.. {
             let pass = self.pass(&wanted, known, patience, tally).await;
@@ -162,7 +187,11 @@ impl Stage {
                 }
                 self.vitals.add(&metrics::MISSED, &[], count as f64);
                 tally.missed += count as u64;
-                error!(error = error.to_string(), locations.count = count, "missed a slot of {count} locations");
+                error!(
+                    error = error.to_string(),
+                    locations.count = count,
+                    "missed a slot of {count} locations"
+                );
                 return Ok(());
             }
             let again = self.clock.now() + LATE_AGAIN;
@@ -195,26 +224,43 @@ impl Stage {
         }
         for (index, element) in answers.elements {
             let location = locations[index];
-            let Some(reading) = element.readings.first().filter(|reading| !reading.is_empty()) else {
+            let Some(reading) = element
+                .readings
+                .first()
+                .filter(|reading| !reading.is_empty())
+            else {
                 tally.refuse(&self.vitals, &location.id, "no data for this location");
                 continue;
             };
             if reading.slot < slots::start(element.fetched_at, element.slot_seconds) {
                 pass.late.push(location);
             }
-            let record = record(location, &element, reading, Source::Forecast, element.fetched_at);
+            let record = record(
+                location,
+                &element,
+                reading,
+                Source::Forecast,
+                element.fetched_at,
+            );
             if known.0.get(&location.id) == Some(&record.content_hash) {
                 tally.skip(&self.vitals);
                 continue;
             }
-            known.0.insert(location.id.clone(), record.content_hash.clone());
+            known
+                .0
+                .insert(location.id.clone(), record.content_hash.clone());
             let slot = reading.slot.as_second() as f64;
-            self.vitals.set(&metrics::LOCATION_SLOT, &[("location", &location.id)], slot);
+            self.vitals
+                .set(&metrics::LOCATION_SLOT, &[("location", &location.id)], slot);
             self.topic.send(record, &self.stop).await?;
         }
         pass.end = answers.end.map(|error| (error, locations.len() - answered));
         if let Some((error, count)) = &pass.end {
-            warn!(error = error.to_string(), locations.count = count, "left {count} locations out");
+            warn!(
+                error = error.to_string(),
+                locations.count = count,
+                "left {count} locations out"
+            );
         }
         Ok(pass)
     }

@@ -18,7 +18,12 @@ pub fn record(
     fetched_at: Timestamp,
 ) -> Record {
     let message = Message {
-        event_id: Cow::Owned(event_id(&location.id, reading.slot, element.slot_seconds, source)),
+        event_id: Cow::Owned(event_id(
+            &location.id,
+            reading.slot,
+            element.slot_seconds,
+            source,
+        )),
         location_id: Cow::Borrowed(&location.id),
         latitude: location.latitude.clone(),
         longitude: location.longitude.clone(),
@@ -31,5 +36,9 @@ pub fn record(
         values: reading.values.clone(),
         extra: Extra::default(),
     };
-    Record { key: location.id.clone(), value: message.encode(), content_hash: message.content_hash() }
+    Record {
+        key: location.id.clone(),
+        value: message.encode(),
+        content_hash: message.content_hash(),
+    }
 }

@@ -62,14 +62,26 @@ impl Topic {
             .set("compression.type", "lz4")
             // A message that times out leaves a gap in the sequence, which is fatal: who sends decides how long to wait.
             .set("message.timeout.ms", "0")
-            .set("queue.buffering.max.messages", MAX_WAITING_MESSAGES.to_string())
+            .set(
+                "queue.buffering.max.messages",
+                MAX_WAITING_MESSAGES.to_string(),
+            )
             .set("queue.buffering.max.kbytes", MAX_WAITING_KIB.to_string())
             .set("log.connection.close", "false")
             .set("socket.keepalive.enable", "true");
-        let signer = kafka.signs_with_iam().then(|| common::kafka::Signer::new(tokio::runtime::Handle::current()));
+        let signer = kafka
+            .signs_with_iam()
+            .then(|| common::kafka::Signer::new(tokio::runtime::Handle::current()));
         let deliveries = Arc::new(Deliveries::new(vitals.clone(), signer));
         let producer = Some(produce(&config, &deliveries)?);
-        Ok(Self { name: name.to_owned(), config, producer, deliveries, vitals, backoff: FIRST_BACKOFF })
+        Ok(Self {
+            name: name.to_owned(),
+            config,
+            producer,
+            deliveries,
+            vitals,
+            backoff: FIRST_BACKOFF,
+        })
     }
 
     pub fn name(&self) -> &str {
@@ -108,9 +120,14 @@ impl Topic {
     /// The record comes back where there is no room, or where the producer is about to be replaced.
     fn try_send(&mut self, record: Record) -> anyhow::Result<Option<Record>> {
         let producer = self.producer.as_ref().context("send without a producer")?;
-        let headers = OwnedHeaders::new()
-            .insert(Header { key: CONTENT_HASH_HEADER, value: Some(record.content_hash.as_str()) });
-        let message = BaseRecord::to(&self.name).key(&record.key).payload(&record.value).headers(headers);
+        let headers = OwnedHeaders::new().insert(Header {
+            key: CONTENT_HASH_HEADER,
+            value: Some(record.content_hash.as_str()),
+        });
+        let message = BaseRecord::to(&self.name)
+            .key(&record.key)
+            .payload(&record.value)
+            .headers(headers);
         self.deliveries.hand_over();
         let Err((error, _)) = producer.send(message) else {
             return Ok(None);
@@ -150,11 +167,17 @@ impl Topic {
     /// Replaces a producer that has failed for good, and sends what came back unacknowledged.
     async fn send_again(&mut self) -> anyhow::Result<()> {
         if let Some(reason) = self.deliveries.take_failure() {
-            warn!(reason, waiting.count = self.waiting(), "replaced the Kafka producer after a fatal error");
+            warn!(
+                reason,
+                waiting.count = self.waiting(),
+                "replaced the Kafka producer after a fatal error"
+            );
             self.vitals.add(&metrics::RECREATED, &[], 1.0);
             // Dropping it purges what it holds: every record comes back through the courier.
             let old = self.producer.take();
-            tokio::task::spawn_blocking(move || drop(old)).await.context("drop the Kafka producer")?;
+            tokio::task::spawn_blocking(move || drop(old))
+                .await
+                .context("drop the Kafka producer")?;
             self.deliveries.take_failure();
             self.pause().await;
             self.producer = Some(produce(&self.config, &self.deliveries)?);
@@ -163,7 +186,10 @@ impl Topic {
         if returned.is_empty() {
             return Ok(());
         }
-        if let Some(code) = returned.iter().find_map(|returned| returned.code.filter(|code| is_final(*code))) {
+        if let Some(code) = returned
+            .iter()
+            .find_map(|returned| returned.code.filter(|code| is_final(*code)))
+        {
             return Err(refusal(&self.name, code));
         }
         for returned in returned {
@@ -190,12 +216,21 @@ impl Topic {
     ///
     /// # Errors
     /// When no broker answers within `patience`, or the topic may not be created.
-    pub async fn create_if_missing(&self, new: &NewTopic, patience: Duration) -> anyhow::Result<()> {
+    pub async fn create_if_missing(
+        &self,
+        new: &NewTopic,
+        patience: Duration,
+    ) -> anyhow::Result<()> {
         if self.partitions(patience).await?.is_some() {
             return Ok(());
         }
         create::create(&self.config, &self.deliveries, &self.name, new, patience).await?;
-        info!(topic = self.name, topic.partitions = new.partitions, "created the topic {}", self.name);
+        info!(
+            topic = self.name,
+            topic.partitions = new.partitions,
+            "created the topic {}",
+            self.name
+        );
         Ok(())
     }
 
@@ -206,9 +241,16 @@ impl Topic {
     }
 }
 
-fn produce(config: &ClientConfig, deliveries: &Arc<Deliveries>) -> anyhow::Result<Arc<ThreadedProducer<Courier>>> {
-    let made = config.create_with_context(Courier::new(deliveries)).map(Arc::new);
-    made.map_err(|error: KafkaError| anyhow!(Refused::new(format!("set up the Kafka producer: {error}"))))
+fn produce(
+    config: &ClientConfig,
+    deliveries: &Arc<Deliveries>,
+) -> anyhow::Result<Arc<ThreadedProducer<Courier>>> {
+    let made = config
+        .create_with_context(Courier::new(deliveries))
+        .map(Arc::new);
+    made.map_err(|error: KafkaError| {
+        anyhow!(Refused::new(format!("set up the Kafka producer: {error}")))
+    })
 }
 
 /// What no retry and no new producer would change.
@@ -229,10 +271,19 @@ fn is_final(code: RDKafkaErrorCode) -> bool {
 
 fn is_forbidden(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
-    matches!(code, Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed | Code::SaslAuthenticationFailed)
+    matches!(
+        code,
+        Code::TopicAuthorizationFailed
+            | Code::ClusterAuthorizationFailed
+            | Code::SaslAuthenticationFailed
+    )
 }
 
 fn refusal(topic: &str, code: RDKafkaErrorCode) -> anyhow::Error {
     let text = format!("send readings to the topic {topic}: {code}");
-    if is_forbidden(code) { anyhow!(Refused::new(text)) } else { anyhow!(text) }
+    if is_forbidden(code) {
+        anyhow!(Refused::new(text))
+    } else {
+        anyhow!(text)
+    }
 }

@@ -14,7 +14,13 @@ use tracing::{debug, warn};
 
 use crate::locations::coordinate;
 
-const COLUMNS: [&str; 5] = ["activity_id", "latitude", "longitude", "started_at", "ended_at"];
+const COLUMNS: [&str; 5] = [
+    "activity_id",
+    "latitude",
+    "longitude",
+    "started_at",
+    "ended_at",
+];
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longer than any: a mistake in the data would ask for months of weather.
 const LONGEST_ACTIVITY: SignedDuration = SignedDuration::from_hours(14 * 24 - 3);
@@ -45,18 +51,35 @@ pub struct Activity {
 /// # Errors
 /// [`Refused`] with the line of what is wrong in it.
 pub fn from_csv(path: &Path) -> anyhow::Result<Vec<Activity>> {
-    let refused = |reason: String| anyhow!(Refused::new(format!("--places {}, {reason}", path.display())));
+    let refused = |reason: String| {
+        anyhow!(Refused::new(format!(
+            "--places {}, {reason}",
+            path.display()
+        )))
+    };
     let text = std::fs::read(path).map_err(|error| refused(error.to_string()))?;
     parse(&text).map_err(refused)
 }
 
 fn parse(csv: &[u8]) -> Result<Vec<Activity>, String> {
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(csv);
-    let headers = reader.headers().map_err(|error| format!("line 1: {error}"))?.clone();
+    let mut reader = csv::ReaderBuilder::new()
+        .trim(csv::Trim::All)
+        .from_reader(csv);
+    let headers = reader
+        .headers()
+        .map_err(|error| format!("line 1: {error}"))?
+        .clone();
     let mut columns = [0; COLUMNS.len()];
     for (column, name) in columns.iter_mut().zip(COLUMNS) {
-        let found = headers.iter().position(|header| header.trim_start_matches('\u{feff}') == name);
-        *column = found.ok_or_else(|| format!("line 1: no column {name}; the columns are {}", COLUMNS.join(",")))?;
+        let found = headers
+            .iter()
+            .position(|header| header.trim_start_matches('\u{feff}') == name);
+        *column = found.ok_or_else(|| {
+            format!(
+                "line 1: no column {name}; the columns are {}",
+                COLUMNS.join(",")
+            )
+        })?;
     }
     let [id, latitude, longitude, started_at, ended_at] = columns;
     let mut activities = Vec::new();
@@ -70,12 +93,21 @@ fn parse(csv: &[u8]) -> Result<Vec<Activity>, String> {
         let cell = |column: usize| record.get(column).unwrap_or_default();
         let time = |column: usize| {
             let parsed = cell(column).parse::<Timestamp>();
-            parsed.map_err(|_| at(format!("{} is no time such as 2026-10-03T12:30:00Z", COLUMNS[column])))
+            parsed.map_err(|_| {
+                at(format!(
+                    "{} is no time such as 2026-10-03T12:30:00Z",
+                    COLUMNS[column]
+                ))
+            })
         };
         let activity = Activity {
             id: cell(id).to_owned(),
-            latitude: coordinate(cell(latitude), "latitude", 90.0).map_err(at)?.as_f64(),
-            longitude: coordinate(cell(longitude), "longitude", 180.0).map_err(at)?.as_f64(),
+            latitude: coordinate(cell(latitude), "latitude", 90.0)
+                .map_err(at)?
+                .as_f64(),
+            longitude: coordinate(cell(longitude), "longitude", 180.0)
+                .map_err(at)?
+                .as_f64(),
             started_at: time(started_at)?,
             ended_at: time(ended_at)?,
         };
@@ -104,14 +136,19 @@ pub async fn from_database(url: &SecretString) -> anyhow::Result<Vec<Activity>> 
             return Ok(Vec::new());
         }
         Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
-            let advice = Refused::new("the user of DATABASE_URL may not read strava.ods_strava__activities: grant it");
+            let advice = Refused::new(
+                "the user of DATABASE_URL may not read strava.ods_strava__activities: grant it",
+            );
             return Err(anyhow!(error).context(advice));
         }
         Err(error) => return Err(error).context("read the activities' places"),
     };
     let activities: Vec<_> = rows.iter().filter_map(activity).collect();
     if activities.len() < rows.len() {
-        warn!(activities.count = rows.len() - activities.len(), "left out activities without a usable place or time");
+        warn!(
+            activities.count = rows.len() - activities.len(),
+            "left out activities without a usable place or time"
+        );
     }
     Ok(activities)
 }
@@ -121,23 +158,41 @@ pub async fn connect(url: &SecretString) -> anyhow::Result<Client> {
     let url = database_url::parse(url)?;
     let config = url.clean.expose_secret().parse();
     let mut config: Config = config.map_err(|_| {
-        anyhow!(Refused::new("DATABASE_URL has an option that this program does not know"))
+        anyhow!(Refused::new(
+            "DATABASE_URL has an option that this program does not know"
+        ))
     })?;
-    config.application_name(env!("CARGO_PKG_NAME")).connect_timeout(CONNECT_TIMEOUT).ssl_mode(match url.tls {
-        TlsPolicy::Disable => SslMode::Disable,
-        TlsPolicy::Prefer => SslMode::Prefer,
-        TlsPolicy::Require | TlsPolicy::VerifyCa | TlsPolicy::VerifyFull => SslMode::Require,
-    });
-    let tls = MakeRustlsConnect::new(database_tls::client_config(url.tls, url.root_cert.as_deref())?);
-    let at = format!("connect to the database at {}:{} as {}", url.host, url.port, url.user);
+    config
+        .application_name(env!("CARGO_PKG_NAME"))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .ssl_mode(match url.tls {
+            TlsPolicy::Disable => SslMode::Disable,
+            TlsPolicy::Prefer => SslMode::Prefer,
+            TlsPolicy::Require | TlsPolicy::VerifyCa | TlsPolicy::VerifyFull => SslMode::Require,
+        });
+    let tls = MakeRustlsConnect::new(database_tls::client_config(
+        url.tls,
+        url.root_cert.as_deref(),
+    )?);
+    let at = format!(
+        "connect to the database at {}:{} as {}",
+        url.host, url.port, url.user
+    );
     let (client, connection) = match config.connect(tls).await {
         Ok(connected) => connected,
         Err(error) => {
-            let refusals =
-                [SqlState::INVALID_PASSWORD, SqlState::INVALID_AUTHORIZATION_SPECIFICATION, SqlState::INVALID_CATALOG_NAME];
+            let refusals = [
+                SqlState::INVALID_PASSWORD,
+                SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
+                SqlState::INVALID_CATALOG_NAME,
+            ];
             let is_refused = error.code().is_some_and(|code| refusals.contains(code));
             let error = anyhow!(error);
-            let advised = if is_refused { error.context(Refused::new("correct DATABASE_URL")) } else { error };
+            let advised = if is_refused {
+                error.context(Refused::new("correct DATABASE_URL"))
+            } else {
+                error
+            };
             return Err(advised.context(at));
         }
     };
@@ -146,21 +201,35 @@ pub async fn connect(url: &SecretString) -> anyhow::Result<Client> {
             debug!(error = %error, "the connection to the database ended");
         }
     });
-    client.batch_execute("set timezone = 'UTC'; set default_transaction_read_only = on").await.context(at)?;
+    client
+        .batch_execute("set timezone = 'UTC'; set default_transaction_read_only = on")
+        .await
+        .context(at)?;
     Ok(client)
 }
 
 fn activity(row: &Row) -> Option<Activity> {
     let text = |index: usize| row.try_get::<_, Option<&str>>(index).ok().flatten();
     let place: Vec<f64> = serde_json::from_str(text(1)?).ok()?;
-    let &[latitude, longitude] = place.as_slice() else { return None };
+    let &[latitude, longitude] = place.as_slice() else {
+        return None;
+    };
     let is_on_earth = latitude.abs() <= 90.0 && longitude.abs() <= 180.0;
     let started_at: Timestamp = text(2)?.parse().ok()?;
-    let seconds = text(3)?.parse::<f64>().ok().filter(|seconds| *seconds >= 0.0)?;
+    let seconds = text(3)?
+        .parse::<f64>()
+        .ok()
+        .filter(|seconds| *seconds >= 0.0)?;
     let lasted = SignedDuration::try_from_secs_f64(seconds).ok()?;
     (is_on_earth && lasted <= LONGEST_ACTIVITY).then_some(())?;
     let ended_at = started_at.checked_add(lasted).ok()?;
-    Some(Activity { id: text(0)?.to_owned(), latitude, longitude, started_at, ended_at })
+    Some(Activity {
+        id: text(0)?.to_owned(),
+        latitude,
+        longitude,
+        started_at,
+        ended_at,
+    })
 }
 
 #[cfg(test)]
@@ -180,10 +249,22 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_its_line_and_without_the_place() {
         for (row, reason) in [
-            ("1,95,2,2026-10-03T10:00:00Z,2026-10-03T11:00:00Z", "line 2: the latitude is no number between -90 and 90"),
-            ("1,9,2,yesterday,2026-10-03T11:00:00Z", "line 2: started_at is no time"),
-            ("1,9,2,2026-10-03T12:00:00Z,2026-10-03T11:00:00Z", "line 2: it ends before it starts"),
-            (",9,2,2026-10-03T10:00:00Z,2026-10-03T11:00:00Z", "line 2: no activity_id"),
+            (
+                "1,95,2,2026-10-03T10:00:00Z,2026-10-03T11:00:00Z",
+                "line 2: the latitude is no number between -90 and 90",
+            ),
+            (
+                "1,9,2,yesterday,2026-10-03T11:00:00Z",
+                "line 2: started_at is no time",
+            ),
+            (
+                "1,9,2,2026-10-03T12:00:00Z,2026-10-03T11:00:00Z",
+                "line 2: it ends before it starts",
+            ),
+            (
+                ",9,2,2026-10-03T10:00:00Z,2026-10-03T11:00:00Z",
+                "line 2: no activity_id",
+            ),
             ("1,9", "line 2: not 5 cells"),
         ] {
             let refused = parse(format!("{HEADER}{row}\n").as_bytes()).unwrap_err();

@@ -52,7 +52,8 @@ impl Window {
 impl Want {
     pub(super) fn hours(&self) -> impl Iterator<Item = Timestamp> + use<> {
         let to = self.to;
-        std::iter::successors(Some(self.from), |hour| hour.checked_add(HOUR).ok()).take_while(move |hour| *hour <= to)
+        std::iter::successors(Some(self.from), |hour| hour.checked_add(HOUR).ok())
+            .take_while(move |hour| *hour <= to)
     }
 }
 
@@ -68,10 +69,16 @@ pub(super) struct Plan {
 /// Finds location, hours and host of each activity.
 pub(super) fn plan(activities: &[Activity], configured: Vec<Location>, now: Timestamp) -> Plan {
     let is_configured = configured.len();
-    let mut plan = Plan { locations: configured, ..Plan::default() };
+    let mut plan = Plan {
+        locations: configured,
+        ..Plan::default()
+    };
     let mut cells = BTreeMap::new();
     for activity in activities {
-        let (from, to) = (hour_before(activity.started_at), hour_after(activity.ended_at));
+        let (from, to) = (
+            hour_before(activity.started_at),
+            hour_after(activity.ended_at),
+        );
         if to > now {
             plan.unfinished += 1;
             continue;
@@ -85,7 +92,13 @@ pub(super) fn plan(activities: &[Activity], configured: Vec<Location>, now: Time
         });
         let hash = hash(&activity.id, &plan.locations[location], from, to);
         let source = source(from, now);
-        plan.wants.push(Want { location, source, from, to, hash });
+        plan.wants.push(Want {
+            location,
+            source,
+            from,
+            to,
+            hash,
+        });
     }
     plan
 }
@@ -94,7 +107,12 @@ pub(super) fn plan(activities: &[Activity], configured: Vec<Location>, now: Time
 /// after the other.
 pub(super) fn windows(mut wants: Vec<Want>) -> Vec<Window> {
     wants.sort_by(|one, other| {
-        (one.source, one.location, one.from, one.to).cmp(&(other.source, other.location, other.from, other.to))
+        (one.source, one.location, one.from, one.to).cmp(&(
+            other.source,
+            other.location,
+            other.from,
+            other.to,
+        ))
     });
     let longest = SignedDuration::from_hours(24 * DAYS_PER_WEIGHT);
     let mut windows: Vec<Window> = Vec::new();
@@ -147,10 +165,19 @@ fn hour_after(at: Timestamp) -> Timestamp {
 fn nearest(locations: &[Location], activity: &Activity) -> Option<usize> {
     let distance = |location: &Location| {
         let (latitude, longitude) = (location.latitude.as_f64(), location.longitude.as_f64());
-        great_circle_metres((latitude, longitude), (activity.latitude, activity.longitude))
+        great_circle_metres(
+            (latitude, longitude),
+            (activity.latitude, activity.longitude),
+        )
     };
-    let distances = locations.iter().map(distance).enumerate().filter(|(_, metres)| *metres <= NEAR_METRES);
-    distances.min_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(index, _)| index)
+    let distances = locations
+        .iter()
+        .map(distance)
+        .enumerate()
+        .filter(|(_, metres)| *metres <= NEAR_METRES);
+    distances
+        .min_by(|(_, one), (_, other)| one.total_cmp(other))
+        .map(|(index, _)| index)
 }
 
 /// Haversine.
@@ -164,21 +191,39 @@ fn great_circle_metres((lat1, lon1): (f64, f64), (lat2, lon2): (f64, f64)) -> f6
 fn cell(activity: &Activity) -> Location {
     let rounded = |degrees: f64| {
         let text = format!("{degrees:.1}");
-        let text = if text == "-0.0" { "0.0".to_owned() } else { text };
+        let text = if text == "-0.0" {
+            "0.0".to_owned()
+        } else {
+            text
+        };
         Decimal::parse(text).expect("a number with one digit behind the point is one of JSON's")
     };
     let (latitude, longitude) = (rounded(activity.latitude), rounded(activity.longitude));
     let id = format!("grid_{}", hex(&format!("{latitude}|{longitude}"), 10));
-    Location { id, latitude, longitude }
+    Location {
+        id,
+        latitude,
+        longitude,
+    }
 }
 
 fn hash(activity_id: &str, location: &Location, from: Timestamp, to: Timestamp) -> String {
-    let Location { id, latitude, longitude } = location;
-    hex(&format!("{activity_id}|{id}|{latitude}|{longitude}|{from}|{to}"), 32)
+    let Location {
+        id,
+        latitude,
+        longitude,
+    } = location;
+    hex(
+        &format!("{activity_id}|{id}|{latitude}|{longitude}|{from}|{to}"),
+        32,
+    )
 }
 
 fn hex(text: &str, digits: usize) -> String {
-    let mut hex: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut hex: String = Sha256::digest(text)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     hex.truncate(digits);
     hex
 }
@@ -196,12 +241,22 @@ mod tests {
     fn activity(id: &str, (latitude, longitude): (f64, f64), from: &str, minutes: i64) -> Activity {
         let started_at = at(from);
         let ended_at = started_at + SignedDuration::from_mins(minutes);
-        Activity { id: id.to_owned(), latitude, longitude, started_at, ended_at }
+        Activity {
+            id: id.to_owned(),
+            latitude,
+            longitude,
+            started_at,
+            ended_at,
+        }
     }
 
     fn location(id: &str, latitude: &str, longitude: &str) -> Location {
         let number = |text: &str| Decimal::parse(text.to_owned()).unwrap();
-        Location { id: id.to_owned(), latitude: number(latitude), longitude: number(longitude) }
+        Location {
+            id: id.to_owned(),
+            latitude: number(latitude),
+            longitude: number(longitude),
+        }
     }
 
     #[test]
@@ -212,14 +267,21 @@ mod tests {
 
     #[test]
     fn an_activity_belongs_to_the_nearest_location_or_to_a_cell_without_a_coordinate_in_its_name() {
-        let configured = vec![location("far", "52.3", "13.4"), location("near", "52.45", "13.4")];
+        let configured = vec![
+            location("far", "52.3", "13.4"),
+            location("near", "52.45", "13.4"),
+        ];
         let activities = [
             activity("1", (52.5, 13.4), "2026-10-01T10:20:00Z", 60),
             activity("2", (48.137, 11.575), "2026-10-01T10:20:00Z", 60),
             activity("3", (48.123, 11.612), "2026-10-02T10:20:00Z", 60),
         ];
         let plan = plan(&activities, configured, at(NOW));
-        let ids: Vec<_> = plan.wants.iter().map(|want| plan.locations[want.location].id.as_str()).collect();
+        let ids: Vec<_> = plan
+            .wants
+            .iter()
+            .map(|want| plan.locations[want.location].id.as_str())
+            .collect();
         // printf '48.1|11.6' | sha256sum | cut -c1-10
         assert_eq!(ids, ["near", "grid_4ec8217835", "grid_4ec8217835"]);
         assert_eq!(plan.locations[2].latitude.as_str(), "48.1");
@@ -228,11 +290,28 @@ mod tests {
     #[test]
     fn whole_hours_around_the_activity() {
         for (from, minutes, first, last) in [
-            ("2026-10-01T10:20:00Z", 70, "2026-10-01T10:00:00Z", "2026-10-01T12:00:00Z"),
-            ("2026-10-01T10:00:00Z", 60, "2026-10-01T09:00:00Z", "2026-10-01T12:00:00Z"),
+            (
+                "2026-10-01T10:20:00Z",
+                70,
+                "2026-10-01T10:00:00Z",
+                "2026-10-01T12:00:00Z",
+            ),
+            (
+                "2026-10-01T10:00:00Z",
+                60,
+                "2026-10-01T09:00:00Z",
+                "2026-10-01T12:00:00Z",
+            ),
         ] {
-            let plan = plan(&[activity("1", (1.0, 2.0), from, minutes)], Vec::new(), at(NOW));
-            assert_eq!((plan.wants[0].from, plan.wants[0].to), (at(first), at(last)));
+            let plan = plan(
+                &[activity("1", (1.0, 2.0), from, minutes)],
+                Vec::new(),
+                at(NOW),
+            );
+            assert_eq!(
+                (plan.wants[0].from, plan.wants[0].to),
+                (at(first), at(last))
+            );
         }
     }
 
@@ -252,13 +331,24 @@ mod tests {
 
     #[test]
     fn an_activity_whose_last_hour_is_not_over_waits() {
-        let plan = plan(&[activity("1", (1.0, 2.0), "2026-10-03T12:00:00Z", 30)], Vec::new(), at(NOW));
+        let plan = plan(
+            &[activity("1", (1.0, 2.0), "2026-10-03T12:00:00Z", 30)],
+            Vec::new(),
+            at(NOW),
+        );
         assert_eq!((plan.wants.len(), plan.unfinished), (0, 1));
     }
 
     #[test]
     fn two_weeks_of_activities_at_a_place_are_one_window_of_their_hours_alone() {
-        let day = |day: u32| activity(&day.to_string(), (1.0, 2.0), &format!("2026-09-{day:02}T10:20:00Z"), 30);
+        let day = |day: u32| {
+            activity(
+                &day.to_string(),
+                (1.0, 2.0),
+                &format!("2026-09-{day:02}T10:20:00Z"),
+                30,
+            )
+        };
         let activities: Vec<_> = (1..=20).map(day).collect();
         let plan = plan(&activities, Vec::new(), at(NOW));
         let windows = windows(plan.wants);
@@ -267,7 +357,10 @@ mod tests {
         assert_eq!(windows[1].hours().len(), 14 * 2);
         assert!(windows[0].from > windows[1].to, "newest first");
         for window in &windows {
-            assert_eq!(crate::budget::weight(window.to.duration_since(window.from)), 1.0);
+            assert_eq!(
+                crate::budget::weight(window.to.duration_since(window.from)),
+                1.0
+            );
         }
     }
 }

@@ -35,7 +35,11 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) async fn open(storage: Storage) -> anyhow::Result<Self> {
-        let mut progress = Self { storage, version: None, done: BTreeSet::new() };
+        let mut progress = Self {
+            storage,
+            version: None,
+            done: BTreeSet::new(),
+        };
         progress.read().await?;
         Ok(progress)
     }
@@ -52,7 +56,12 @@ impl Progress {
         for _ in 0..ATTEMPTS {
             self.done.extend(done.iter().map(|want| want.hash.clone()));
             let body = self.encode()?;
-            match self.storage.replace(KEY, body, self.version.as_ref()).await.context("write the progress")? {
+            match self
+                .storage
+                .replace(KEY, body, self.version.as_ref())
+                .await
+                .context("write the progress")?
+            {
                 Replaced::Done(version) => {
                     self.version = Some(version);
                     return Ok(());
@@ -65,7 +74,8 @@ impl Progress {
     }
 
     async fn read(&mut self) -> anyhow::Result<()> {
-        let Some((body, version)) = self.storage.get(KEY).await.context("read the progress")? else {
+        let Some((body, version)) = self.storage.get(KEY).await.context("read the progress")?
+        else {
             self.version = None;
             return Ok(());
         };
@@ -76,15 +86,22 @@ impl Progress {
     }
 
     fn encode(&self) -> anyhow::Result<Bytes> {
-        let state = State { version: VERSION, done: self.done.clone() };
+        let state = State {
+            version: VERSION,
+            done: self.done.clone(),
+        };
         let json = serde_json::to_vec(&state).context("encode the progress")?;
-        Ok(zstd::encode_all(json.as_slice(), LEVEL).context("compress the progress")?.into())
+        Ok(zstd::encode_all(json.as_slice(), LEVEL)
+            .context("compress the progress")?
+            .into())
     }
 }
 
 fn decode(body: &[u8]) -> anyhow::Result<State> {
     let mut json = Vec::new();
-    let mut decoder = zstd::Decoder::new(body).context("decompress")?.take(MAX_BYTES);
+    let mut decoder = zstd::Decoder::new(body)
+        .context("decompress")?
+        .take(MAX_BYTES);
     decoder.read_to_end(&mut json).context("decompress")?;
     #[derive(Deserialize)]
     struct Versioned {
@@ -92,7 +109,9 @@ fn decode(body: &[u8]) -> anyhow::Result<State> {
     }
     let Versioned { version } = serde_json::from_slice(&json).context("decode")?;
     if version > VERSION {
-        bail!("it has version {version} and this program knows up to {VERSION}: use the newer program");
+        bail!(
+            "it has version {version} and this program knows up to {VERSION}: use the newer program"
+        );
     }
     serde_json::from_slice(&json).context("decode")
 }
@@ -105,7 +124,13 @@ mod tests {
 
     fn want(hash: &str) -> Want {
         let at = "2026-10-03T12:00:00Z".parse().unwrap();
-        Want { location: 0, source: Source::Archive, from: at, to: at, hash: hash.into() }
+        Want {
+            location: 0,
+            source: Source::Archive,
+            from: at,
+            to: at,
+            hash: hash.into(),
+        }
     }
 
     async fn open(folder: &std::path::Path) -> anyhow::Result<Progress> {
@@ -116,7 +141,10 @@ mod tests {
     #[tokio::test]
     async fn two_runs_at_once_lose_nothing_of_each_other() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut one, mut other) = (open(folder.path()).await.unwrap(), open(folder.path()).await.unwrap());
+        let (mut one, mut other) = (
+            open(folder.path()).await.unwrap(),
+            open(folder.path()).await.unwrap(),
+        );
         one.add(&[want("a")]).await.unwrap();
         other.add(&[want("b")]).await.unwrap();
         one.add(&[want("c")]).await.unwrap();
@@ -130,7 +158,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(KEY);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, zstd::encode_all(&br#"{"version":2,"all":"new"}"#[..], 3).unwrap()).unwrap();
+        std::fs::write(
+            &path,
+            zstd::encode_all(&br#"{"version":2,"all":"new"}"#[..], 3).unwrap(),
+        )
+        .unwrap();
         let refused = open(folder.path()).await.unwrap_err();
         assert!(format!("{refused:#}").contains("version 2"), "{refused:#}");
     }

@@ -10,7 +10,9 @@ use serde_json::value::RawValue;
 use super::{Error, VARIABLES};
 
 /// What each variable must come in; `undefined` where the model lacks it.
-const UNITS: [&str; VARIABLES.len()] = ["°C", "%", "°C", "°C", "mm", "wmo code", "%", "m/s", "°", "m/s"];
+const UNITS: [&str; VARIABLES.len()] = [
+    "°C", "%", "°C", "°C", "mm", "wmo code", "%", "m/s", "°", "m/s",
+];
 
 /// How the service ends a 200 that it could not finish.
 const STREAMING_ERROR: &str = "Unexpected error while streaming data";
@@ -68,7 +70,10 @@ pub(super) fn read(
     };
     let raw: Vec<Raw<'_>> = parsed.map_err(|error| Error::Broken(reason(body, &error)))?;
     if raw.len() != count {
-        return Err(Error::Broken(format!("{} elements instead of {count}", raw.len())));
+        return Err(Error::Broken(format!(
+            "{} elements instead of {count}",
+            raw.len()
+        )));
     }
     let elements = raw.into_iter().enumerate().map(|(index, raw)| {
         // Our ids begin with 1, and 0 would not be printed.
@@ -90,12 +95,21 @@ fn reason(body: &[u8], error: &serde_json::Error) -> String {
 }
 
 fn element(raw: &Raw<'_>, model: &'static str, fetched_at: Timestamp) -> Result<Element, String> {
-    let elevation = raw.elevation.map(RawValue::get).filter(|json| *json != "null");
-    let elevation = elevation.map(|json| decimal(json).ok_or("elevation is no number")).transpose()?;
+    let elevation = raw
+        .elevation
+        .map(RawValue::get)
+        .filter(|json| *json != "null");
+    let elevation = elevation
+        .map(|json| decimal(json).ok_or("elevation is no number"))
+        .transpose()?;
     let (slot_seconds, readings) = if let Some(current) = &raw.current {
         check_units(raw.current_units.as_ref())?;
-        let seconds = current.get("interval").and_then(|raw| raw.get().parse().ok());
-        let seconds = seconds.filter(|seconds| [900, 3_600].contains(seconds)).ok_or("an interval of its own")?;
+        let seconds = current
+            .get("interval")
+            .and_then(|raw| raw.get().parse().ok());
+        let seconds = seconds
+            .filter(|seconds| [900, 3_600].contains(seconds))
+            .ok_or("an interval of its own")?;
         (seconds, vec![current_reading(current)?])
     } else if let Some(hourly) = &raw.hourly {
         check_units(raw.hourly_units.as_ref())?;
@@ -103,7 +117,13 @@ fn element(raw: &Raw<'_>, model: &'static str, fetched_at: Timestamp) -> Result<
     } else {
         (3_600, Vec::new())
     };
-    Ok(Element { elevation, model, fetched_at, slot_seconds, readings })
+    Ok(Element {
+        elevation,
+        model,
+        fetched_at,
+        slot_seconds,
+        readings,
+    })
 }
 
 /// A parameter that the service does not know is ignored without a word: metres per second could be kilometres.
@@ -125,7 +145,9 @@ fn check_units(units: Option<&HashMap<&str, &str>>) -> Result<(), String> {
 
 fn current_reading(current: &HashMap<&str, &RawValue>) -> Result<Reading, String> {
     let slot = current.get("time").and_then(|raw| raw.get().parse().ok());
-    let slot = slot.and_then(|second| Timestamp::from_second(second).ok()).ok_or("no time")?;
+    let slot = slot
+        .and_then(|second| Timestamp::from_second(second).ok())
+        .ok_or("no time")?;
     let mut values = [const { None }; VALUES.len()];
     for (name, value) in VARIABLES.iter().zip(&mut values) {
         let json = current.get(name).ok_or_else(|| format!("no {name}"))?.get();
@@ -137,19 +159,38 @@ fn current_reading(current: &HashMap<&str, &RawValue>) -> Result<Reading, String
 }
 
 fn hourly_readings(hourly: &HashMap<&str, &RawValue>) -> Result<Vec<Reading>, String> {
-    let column = |name: &str| hourly.get(name).map(|raw| raw.get()).ok_or_else(|| format!("no {name}"));
-    let times: Vec<i64> = serde_json::from_str(column("time")?).map_err(|_| "times that are none")?;
-    let slot = |second: i64| Timestamp::from_second(second).map_err(|_| "a time beyond all calendars".to_owned());
-    let empty = |slot| Reading { slot, values: [const { None }; VALUES.len()] };
-    let mut readings = times.into_iter().map(|second| slot(second).map(empty)).collect::<Result<Vec<_>, _>>()?;
+    let column = |name: &str| {
+        hourly
+            .get(name)
+            .map(|raw| raw.get())
+            .ok_or_else(|| format!("no {name}"))
+    };
+    let times: Vec<i64> =
+        serde_json::from_str(column("time")?).map_err(|_| "times that are none")?;
+    let slot = |second: i64| {
+        Timestamp::from_second(second).map_err(|_| "a time beyond all calendars".to_owned())
+    };
+    let empty = |slot| Reading {
+        slot,
+        values: [const { None }; VALUES.len()],
+    };
+    let mut readings = times
+        .into_iter()
+        .map(|second| slot(second).map(empty))
+        .collect::<Result<Vec<_>, _>>()?;
     for (index, name) in VARIABLES.iter().enumerate() {
         let cells: Vec<Option<&RawValue>> =
             serde_json::from_str(column(name)?).map_err(|_| format!("{name} is no list"))?;
         if cells.len() != readings.len() {
-            return Err(format!("{} values of {name} for {} hours", cells.len(), readings.len()));
+            return Err(format!(
+                "{} values of {name} for {} hours",
+                cells.len(),
+                readings.len()
+            ));
         }
         for (cell, reading) in cells.into_iter().zip(&mut readings) {
-            let value = cell.map(|raw| decimal(raw.get()).ok_or_else(|| format!("{name} is no number")));
+            let value =
+                cell.map(|raw| decimal(raw.get()).ok_or_else(|| format!("{name} is no number")));
             reading.values[index] = value.transpose()?;
         }
     }
@@ -169,7 +210,10 @@ mod tests {
     }
 
     fn units() -> String {
-        let pairs = VARIABLES.iter().zip(UNITS).map(|(name, unit)| format!(r#""{name}":"{unit}""#));
+        let pairs = VARIABLES
+            .iter()
+            .zip(UNITS)
+            .map(|(name, unit)| format!(r#""{name}":"{unit}""#));
         pairs.collect::<Vec<_>>().join(",")
     }
 
@@ -181,7 +225,9 @@ mod tests {
     }
 
     fn values(value: &str) -> String {
-        VARIABLES.map(|name| format!(r#""{name}":{value}"#)).join(",")
+        VARIABLES
+            .map(|name| format!(r#""{name}":{value}"#))
+            .join(",")
     }
 
     #[test]
@@ -201,16 +247,26 @@ mod tests {
 
     #[test]
     fn an_error_within_a_200_is_named() {
-        let body = format!("{}Unexpected error while streaming data: timeoutReached", &current(&values("1"))[..200]);
+        let body = format!(
+            "{}Unexpected error while streaming data: timeoutReached",
+            &current(&values("1"))[..200]
+        );
         let error = read(body.as_bytes(), 1).unwrap_err();
-        assert_eq!(error, Error::Broken("Unexpected error while streaming data: timeoutReached".to_owned()));
+        assert_eq!(
+            error,
+            Error::Broken("Unexpected error while streaming data: timeoutReached".to_owned())
+        );
     }
 
     #[test]
     fn other_units_missing_places_and_places_out_of_order_are_broken() {
         let good = current(&values("1"));
-        let broken = |body: &str, count: usize| read(body.as_bytes(), count).unwrap_err().to_string();
-        assert!(broken(&good.replace("m/s", "km/h"), 1).contains("wind_speed_10m in km/h instead of m/s"));
+        let broken =
+            |body: &str, count: usize| read(body.as_bytes(), count).unwrap_err().to_string();
+        assert!(
+            broken(&good.replace("m/s", "km/h"), 1)
+                .contains("wind_speed_10m in km/h instead of m/s")
+        );
         assert!(broken(&good.replace("unixtime", "iso8601"), 1).contains("time as iso8601"));
         assert!(broken(&good, 2).contains("1 elements instead of 2"));
         let second = good.replace(r#""elevation":38.0"#, r#""location_id":2"#);
@@ -219,14 +275,19 @@ mod tests {
 
     #[test]
     fn hours_are_read_column_by_column() {
-        let columns = VARIABLES.map(|name| format!(r#""{name}":[1.50,null]"#)).join(",");
+        let columns = VARIABLES
+            .map(|name| format!(r#""{name}":[1.50,null]"#))
+            .join(",");
         let body = format!(
             r#"{{"latitude":1,"longitude":2,"hourly_units":{{"time":"unixtime",{}}},"hourly":{{"time":[3600,7200],{columns}}}}}"#,
             units()
         );
         let elements = read(body.as_bytes(), 1).unwrap();
         assert_eq!(elements[0].slot_seconds, 3_600);
-        assert_eq!(elements[0].readings[0].values[3].as_ref().unwrap().as_str(), "1.50");
+        assert_eq!(
+            elements[0].readings[0].values[3].as_ref().unwrap().as_str(),
+            "1.50"
+        );
         assert!(elements[0].readings[1].is_empty());
         let short = body.replace("[3600,7200]", "[3600]");
         assert!(matches!(read(short.as_bytes(), 1), Err(Error::Broken(_))));

@@ -41,7 +41,9 @@ pub async fn ask_all<T>(
             Err(Error::Rejected(reason)) => {
                 rejections += 1;
                 if range.len() == 1 || rejections > MAX_REJECTIONS_IN_A_ROW {
-                    answers.rejected.extend(range.map(|index| (index, reason.clone())));
+                    answers
+                        .rejected
+                        .extend(range.map(|index| (index, reason.clone())));
                 } else {
                     let middle = range.start + range.len() / 2;
                     left.push(middle..range.end);

@@ -10,7 +10,10 @@ use crate::budget::Window;
 pub enum Error {
     /// Nothing is left of a window; a call makes sense again at `resume_at`.
     #[error("Open-Meteo's limit of the {} is used up until {resume_at}", window.as_str())]
-    Spent { window: Window, resume_at: Timestamp },
+    Spent {
+        window: Window,
+        resume_at: Timestamp,
+    },
     /// More than five calls at once from this address.
     #[error("too many concurrent requests to Open-Meteo")]
     Crowded,
@@ -52,8 +55,12 @@ struct Body {
 
 /// Reads an answer that is not 200. Which window is used up stands in the reason alone, and no `Retry-After` comes.
 pub(super) fn of(status: StatusCode, body: &[u8], now: Timestamp) -> Error {
-    let reason = serde_json::from_slice(body).map(|body: Body| body.reason).ok();
-    let text = reason.clone().unwrap_or_else(|| format!("HTTP {}", status.as_u16()));
+    let reason = serde_json::from_slice(body)
+        .map(|body: Body| body.reason)
+        .ok();
+    let text = reason
+        .clone()
+        .unwrap_or_else(|| format!("HTTP {}", status.as_u16()));
     match status {
         StatusCode::TOO_MANY_REQUESTS => {
             let says = |word: &str| text.to_lowercase().contains(word);
@@ -66,12 +73,23 @@ pub(super) fn of(status: StatusCode, body: &[u8], now: Timestamp) -> Error {
             } else {
                 Window::Minute
             };
-            Error::Spent { window, resume_at: window.end(now) }
+            Error::Spent {
+                window,
+                resume_at: window.end(now),
+            }
         }
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Error::Misconfigured(text),
-        StatusCode::BAD_REQUEST if text.to_lowercase().contains("api key") => Error::Misconfigured(text),
-        status if status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT => Error::Rejected(text),
-        status if status.is_redirection() => Error::Misconfigured(format!("a redirect, HTTP {}", status.as_u16())),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
+            Error::Misconfigured(text)
+        }
+        StatusCode::BAD_REQUEST if text.to_lowercase().contains("api key") => {
+            Error::Misconfigured(text)
+        }
+        status if status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT => {
+            Error::Rejected(text)
+        }
+        status if status.is_redirection() => {
+            Error::Misconfigured(format!("a redirect, HTTP {}", status.as_u16()))
+        }
         _ => Error::Unavailable(text),
     }
 }
@@ -89,9 +107,21 @@ mod tests {
     #[test]
     fn the_reason_names_the_window() {
         for (reason, window, resume_at) in [
-            ("Minutely API request limit exceeded. Please try again in one minute.", Window::Minute, "2026-10-03T12:31:00Z"),
-            ("Hourly API request limit exceeded. Please try again in the next hour.", Window::Hour, "2026-10-03T13:00:00Z"),
-            ("Daily API request limit exceeded. Please try again tomorrow.", Window::Day, "2026-10-04T00:00:00Z"),
+            (
+                "Minutely API request limit exceeded. Please try again in one minute.",
+                Window::Minute,
+                "2026-10-03T12:31:00Z",
+            ),
+            (
+                "Hourly API request limit exceeded. Please try again in the next hour.",
+                Window::Hour,
+                "2026-10-03T13:00:00Z",
+            ),
+            (
+                "Daily API request limit exceeded. Please try again tomorrow.",
+                Window::Day,
+                "2026-10-04T00:00:00Z",
+            ),
             ("Something new", Window::Minute, "2026-10-03T12:31:00Z"),
         ] {
             let resume_at = resume_at.parse().unwrap();
@@ -102,12 +132,28 @@ mod tests {
 
     #[test]
     fn what_may_be_tried_again_is_told_from_what_may_not() {
-        assert!(matches!(read(503, "The service is overloaded"), Error::Unavailable(_)));
+        assert!(matches!(
+            read(503, "The service is overloaded"),
+            Error::Unavailable(_)
+        ));
         assert!(matches!(read(500, "x"), Error::Unavailable(_)));
-        assert!(matches!(read(400, "No data is available for this location"), Error::Rejected(_)));
-        assert!(matches!(read(400, "The supplied API key is invalid"), Error::Misconfigured(_)));
-        assert!(matches!(read(401, "API key required"), Error::Misconfigured(_)));
-        let html = of(StatusCode::BAD_GATEWAY, b"<html>", "2026-10-03T12:30:20Z".parse().unwrap());
+        assert!(matches!(
+            read(400, "No data is available for this location"),
+            Error::Rejected(_)
+        ));
+        assert!(matches!(
+            read(400, "The supplied API key is invalid"),
+            Error::Misconfigured(_)
+        ));
+        assert!(matches!(
+            read(401, "API key required"),
+            Error::Misconfigured(_)
+        ));
+        let html = of(
+            StatusCode::BAD_GATEWAY,
+            b"<html>",
+            "2026-10-03T12:30:20Z".parse().unwrap(),
+        );
         assert_eq!(html, Error::Unavailable("HTTP 502".to_owned()));
     }
 }

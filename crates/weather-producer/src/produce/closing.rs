@@ -31,7 +31,9 @@ pub struct Tally {
 pub enum End {
     Done,
     /// A limit that is used up for longer than anybody waits.
-    Spent { resume_at: Timestamp },
+    Spent {
+        resume_at: Timestamp,
+    },
     Failed(anyhow::Error),
 }
 
@@ -41,7 +43,9 @@ impl End {
             None => Self::Done,
             Some(Error::Spent { resume_at, .. }) => Self::Spent { resume_at },
             Some(Error::Stopped) => Self::Failed(anyhow!(Stopped).context("ask Open-Meteo")),
-            Some(error @ Error::Misconfigured(_)) => Self::Failed(anyhow!(Refused::new(error.to_string()))),
+            Some(error @ Error::Misconfigured(_)) => {
+                Self::Failed(anyhow!(Refused::new(error.to_string())))
+            }
             Some(error) => Self::Failed(anyhow!(error)),
         }
     }
@@ -49,7 +53,10 @@ impl End {
 
 impl Tally {
     pub fn new(locations: usize) -> Self {
-        Self { locations, ..Self::default() }
+        Self {
+            locations,
+            ..Self::default()
+        }
     }
 
     /// Nothing was answered yet, neither well nor badly.
@@ -61,7 +68,10 @@ impl Tally {
     pub fn refuse(&mut self, vitals: &Vitals, id: &str, reason: &str) {
         vitals.add(&metrics::FAILED, &[], 1.0);
         if !self.refused.iter().any(|known| known == id) {
-            warn!(location.id = id, reason, "Open-Meteo refused the location {id}");
+            warn!(
+                location.id = id,
+                reason, "Open-Meteo refused the location {id}"
+            );
             self.refused.push(id.to_owned());
         }
     }
@@ -101,8 +111,17 @@ impl Tally {
             }
         }
         if !self.refused.is_empty() && closing.failure.is_none() {
-            let named = self.refused.iter().take(MOST_NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
-            closing.failure = Some(anyhow!("Open-Meteo refused {} locations: {named}", self.refused.len()));
+            let named = self
+                .refused
+                .iter()
+                .take(MOST_NAMED)
+                .map(String::as_str)
+                .collect::<Vec<_>>()
+                .join(", ");
+            closing.failure = Some(anyhow!(
+                "Open-Meteo refused {} locations: {named}",
+                self.refused.len()
+            ));
         }
         match closing.failure {
             Some(error) if sent == 0 && self.unchanged == 0 => Err(error),

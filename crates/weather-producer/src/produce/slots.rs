@@ -63,7 +63,11 @@ mod tests {
     fn a_slot_is_asked_for_after_it_began_and_well_before_it_ends() {
         let slots = Slots::new(Duration::from_secs(900)).unwrap();
         let start: Timestamp = "2026-10-03T12:30:00Z".parse().unwrap();
-        for jitter in [Duration::ZERO, Duration::from_secs(20), Duration::from_secs(86_400)] {
+        for jitter in [
+            Duration::ZERO,
+            Duration::from_secs(20),
+            Duration::from_secs(86_400),
+        ] {
             let due = slots.due(start, jitter).duration_since(start).as_secs_f64();
             assert!((3.0..=453.0).contains(&due), "{due}");
         }

@@ -105,9 +105,14 @@ impl Deliveries {
     }
 
     fn returned(&self, message: &BorrowedMessage<'_>, error: &KafkaError) {
-        let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+        let text =
+            |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
         let headers = message.headers();
-        let hash = headers.and_then(|headers| headers.iter().find(|header| header.key == CONTENT_HASH_HEADER));
+        let hash = headers.and_then(|headers| {
+            headers
+                .iter()
+                .find(|header| header.key == CONTENT_HASH_HEADER)
+        });
         let record = Record {
             key: text(message.key()),
             value: message.payload().unwrap_or_default().to_vec(),
@@ -134,18 +139,32 @@ impl ClientContext for Courier {
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::Fatal) => self.0.fail(reason),
             Some(RDKafkaErrorCode::AllBrokersDown) => {
-                self.0.vitals.not_ready(metrics::READY_KAFKA, "no broker answers");
+                self.0
+                    .vitals
+                    .not_ready(metrics::READY_KAFKA, "no broker answers");
             }
             Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed) => {
-                self.0.vitals.not_ready(metrics::READY_KAFKA, "the brokers refuse the credentials");
+                self.0
+                    .vitals
+                    .not_ready(metrics::READY_KAFKA, "the brokers refuse the credentials");
             }
             _ => {}
         }
-        debug!(error = error.to_string(), reason, "librdkafka reported an error");
+        debug!(
+            error = error.to_string(),
+            reason, "librdkafka reported an error"
+        );
     }
 
-    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
-        let signer = self.0.signer.as_ref().ok_or("OAUTHBEARER is only for KAFKA_SASL_MECHANISM=AWS_MSK_IAM")?;
+    fn generate_oauth_token(
+        &self,
+        _: Option<&str>,
+    ) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        let signer = self
+            .0
+            .signer
+            .as_ref()
+            .ok_or("OAUTHBEARER is only for KAFKA_SASL_MECHANISM=AWS_MSK_IAM")?;
         let token = signer.token().map_err(|error| format!("{error:#}"))?;
         Ok(OAuthToken {
             token: token.text,
@@ -167,7 +186,12 @@ impl ProducerContext for Courier {
         }
         let before = self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
         if before == 1 || before.is_multiple_of(WAKE_EVERY) || result.is_err() {
-            self.0.vitals.set(&metrics::WAITING, &[], before as f64 - 1.0);
+            self.0
+                .vitals
+                .set(&metrics::WAITING, &[], before as f64 - 1.0);
+            self.0
+                .vitals
+                .set(&metrics::ACKNOWLEDGED, &[], self.0.acknowledged() as f64);
             if result.is_ok() {
                 self.0.vitals.ready(metrics::READY_KAFKA);
             }

@@ -39,7 +39,9 @@ pub(super) async fn partitions(
         let asked = Arc::clone(&producer);
         // All topics, as asking for one could make it, with the broker's defaults.
         let fetch = move || asked.client().fetch_metadata(None, left);
-        let fetched = tokio::task::spawn_blocking(fetch).await.context("ask the brokers for their topics")?;
+        let fetched = tokio::task::spawn_blocking(fetch)
+            .await
+            .context("ask the brokers for their topics")?;
         match fetched {
             Ok(metadata) => {
                 let found = metadata.topics().iter().find(|found| found.name() == topic);
@@ -66,27 +68,49 @@ pub(super) async fn create(
             "there is no topic {topic}: create it first, as a client that signs with IAM cannot"
         ))));
     }
-    let retention = new.retention.map_or_else(|| "-1".to_owned(), |time| time.as_millis().to_string());
-    let wanted = rdkafka::admin::NewTopic::new(topic, new.partitions, TopicReplication::Fixed(new.replication_factor))
-        .set("retention.ms", &retention);
+    let retention = new
+        .retention
+        .map_or_else(|| "-1".to_owned(), |time| time.as_millis().to_string());
+    let wanted = rdkafka::admin::NewTopic::new(
+        topic,
+        new.partitions,
+        TopicReplication::Fixed(new.replication_factor),
+    )
+    .set("retention.ms", &retention);
     let admin: AdminClient<Courier> = config
         .create_with_context(Courier::new(deliveries))
-        .map_err(|error: KafkaError| anyhow!(Refused::new(format!("set up Kafka's admin client: {error}"))))?;
+        .map_err(|error: KafkaError| {
+            anyhow!(Refused::new(format!(
+                "set up Kafka's admin client: {error}"
+            )))
+        })?;
     let wait = patience.min(Duration::from_secs(60));
-    let options = AdminOptions::new().request_timeout(Some(wait)).operation_timeout(Some(wait));
+    let options = AdminOptions::new()
+        .request_timeout(Some(wait))
+        .operation_timeout(Some(wait));
     let created = admin.create_topics([&wanted], &options).await;
     // Its end waits for a thread.
-    tokio::task::spawn_blocking(move || drop(admin)).await.context("leave Kafka's admin client")?;
+    tokio::task::spawn_blocking(move || drop(admin))
+        .await
+        .context("leave Kafka's admin client")?;
     let created = created.with_context(|| format!("create the topic {topic}"))?;
     match created.into_iter().next() {
         Some(Ok(_)) | Some(Err((_, Code::TopicAlreadyExists))) => Ok(()),
-        Some(Err((_, code @ (Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed)))) => {
-            Err(anyhow!(Refused::new(format!("create the topic {topic}: {code}"))))
-        }
-        Some(Err((_, code @ (Code::InvalidTopic | Code::InvalidConfig | Code::PolicyViolation)))) => {
-            Err(anyhow!(Refused::new(format!("create the topic {topic}: {code}"))))
-        }
+        Some(Err((
+            _,
+            code @ (Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed),
+        ))) => Err(anyhow!(Refused::new(format!(
+            "create the topic {topic}: {code}"
+        )))),
+        Some(Err((
+            _,
+            code @ (Code::InvalidTopic | Code::InvalidConfig | Code::PolicyViolation),
+        ))) => Err(anyhow!(Refused::new(format!(
+            "create the topic {topic}: {code}"
+        )))),
         Some(Err((_, code))) => Err(anyhow!("create the topic {topic}: {code}")),
-        None => Err(anyhow!("create the topic {topic}: the broker did not say whether it did")),
+        None => Err(anyhow!(
+            "create the topic {topic}: the broker did not say whether it did"
+        )),
     }
 }

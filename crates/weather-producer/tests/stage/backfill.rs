@@ -1,7 +1,6 @@
 //! The hours of past activities.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,7 +20,13 @@ const MAX_WAIT: Duration = Duration::from_secs(900);
 fn activity(id: &str, latitude: f64, started_at: &str, minutes: i64) -> Activity {
     let started_at: Timestamp = started_at.parse().unwrap();
     let ended_at = started_at + SignedDuration::from_mins(minutes);
-    Activity { id: id.to_owned(), latitude, longitude: 11.575, started_at, ended_at }
+    Activity {
+        id: id.to_owned(),
+        latitude,
+        longitude: 11.575,
+        started_at,
+        ended_at,
+    }
 }
 
 /// One for each host, and one that is not over.
@@ -42,36 +47,89 @@ impl Landing {
         Self(tempfile::tempdir().unwrap())
     }
 
-    async fn run(&self, world: &World, configured: Vec<Location>, activities: &[Activity]) -> anyhow::Result<Closing> {
-        let url = format!("file://{}", self.0.path().display()).parse().unwrap();
+    async fn run(
+        &self,
+        world: &World,
+        configured: Vec<Location>,
+        activities: &[Activity],
+    ) -> anyhow::Result<Closing> {
+        let url = format!("file://{}", self.0.path().display())
+            .parse()
+            .unwrap();
         let storage = Storage::open(&url).await.unwrap();
-        backfill::run(&mut world.stage(), storage, configured, activities, MAX_WAIT).await
+        backfill::run(
+            &mut world.stage(),
+            storage,
+            configured,
+            activities,
+            MAX_WAIT,
+        )
+        .await
     }
 }
 
 #[tokio::test]
 async fn each_activity_has_its_hours_from_the_host_of_its_age() {
     let (world, landing) = (World::start_at(NOW).await, Landing::new());
-    let closing = landing.run(&world, Vec::new(), &activities()).await.unwrap();
+    let closing = landing
+        .run(&world, Vec::new(), &activities())
+        .await
+        .unwrap();
     assert!(closing.complete && closing.failure.is_none());
-    assert_eq!((count(&closing, "activities_done"), count(&closing, "activities_unfinished")), (4, 1));
-    let hosts: Vec<_> = world.control().requests().iter().map(|request| (request.host, request.locations)).collect();
-    assert_eq!(hosts, [(Host::Forecast, 1), (Host::HistoricalForecast, 1), (Host::Archive, 1)]);
+    assert_eq!(
+        (
+            count(&closing, "activities_done"),
+            count(&closing, "activities_unfinished")
+        ),
+        (4, 1)
+    );
+    let hosts: Vec<_> = world
+        .control()
+        .requests()
+        .iter()
+        .map(|request| (request.host, request.locations))
+        .collect();
+    assert_eq!(
+        hosts,
+        [
+            (Host::Forecast, 1),
+            (Host::HistoricalForecast, 1),
+            (Host::Archive, 1)
+        ]
+    );
     let seen = world.topic();
     let mut slots: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for seen in &seen {
-        slots.entry(seen.value["source"].as_str().unwrap()).or_default().insert(&seen.slot);
+        slots
+            .entry(seen.value["source"].as_str().unwrap())
+            .or_default()
+            .insert(&seen.slot);
         assert_eq!(seen.value["slot_seconds"], 3_600);
-        assert_eq!(seen.value["latitude"].to_string(), "48.1", "the cell's corner, and not the start");
+        assert_eq!(
+            seen.value["latitude"].to_string(),
+            "48.1",
+            "the cell's corner, and not the start"
+        );
     }
     // Two activities in one window: their hours, and not the day between them.
     assert_eq!(slots["forecast"].len(), 6);
     assert_eq!(
-        slots["historical_forecast"].iter().copied().collect::<Vec<_>>(),
-        ["2024-05-01T05:00:00Z", "2024-05-01T06:00:00Z", "2024-05-01T07:00:00Z", "2024-05-01T08:00:00Z"]
+        slots["historical_forecast"]
+            .iter()
+            .copied()
+            .collect::<Vec<_>>(),
+        [
+            "2024-05-01T05:00:00Z",
+            "2024-05-01T06:00:00Z",
+            "2024-05-01T07:00:00Z",
+            "2024-05-01T08:00:00Z"
+        ]
     );
     assert_eq!(slots["archive"].len(), 2);
-    let models: BTreeSet<_> = seen.iter().map(|seen| seen.value["model"].as_str().unwrap()).collect();
+    let models: BTreeSet<_> = seen
+        .iter()
+        .map(|seen| seen.value["model"].as_str().unwrap())
+        .collect();
     assert_eq!(models, BTreeSet::from(["best_match", "era5_seamless"]));
 }
 
@@ -83,10 +141,19 @@ async fn a_second_run_asks_for_nothing_and_a_new_activity_for_its_own_hours() {
     world.control().forget_requests();
     let closing = landing.run(&world, Vec::new(), &all).await.unwrap();
     assert!(closing.complete);
-    assert_eq!((count(&closing, "requests"), count(&closing, "activities_done")), (0, 4));
+    assert_eq!(
+        (
+            count(&closing, "requests"),
+            count(&closing, "activities_done")
+        ),
+        (0, 4)
+    );
     all.push(activity("6", 48.137, "2023-05-01T06:00:00Z", 60));
     let closing = landing.run(&world, Vec::new(), &all).await.unwrap();
-    assert_eq!((count(&closing, "requests"), count(&closing, "weight")), (1, 1));
+    assert_eq!(
+        (count(&closing, "requests"), count(&closing, "weight")),
+        (1, 1)
+    );
 }
 
 #[tokio::test]
@@ -95,35 +162,77 @@ async fn an_activity_near_a_configured_location_belongs_to_it() {
     let configured = weather_producer::locations::parse(
         b"location_id,name,latitude,longitude,timezone\nmunich,Munich,48.2,11.6,Europe/Berlin\n",
     );
-    landing.run(&world, configured.unwrap(), &activities()).await.unwrap();
-    assert!(world.topic().iter().all(|seen| seen.location_id == "munich"));
+    landing
+        .run(&world, configured.unwrap(), &activities())
+        .await
+        .unwrap();
+    assert!(
+        world
+            .topic()
+            .iter()
+            .all(|seen| seen.location_id == "munich")
+    );
 }
 
 #[tokio::test]
 async fn a_run_that_a_limit_ends_goes_on_where_it_stopped() {
     let (world, landing) = (World::start_at(NOW).await, Landing::new());
-    world.control().plan_fault(Fault::next(Kind::Limit { window: Window::Day }).after(1));
-    let closing = landing.run(&world, Vec::new(), &activities()).await.unwrap();
+    world.control().plan_fault(
+        Fault::next(Kind::Limit {
+            window: Window::Day,
+        })
+        .after(1),
+    );
+    let closing = landing
+        .run(&world, Vec::new(), &activities())
+        .await
+        .unwrap();
     assert!(!closing.complete && closing.failure.is_none());
-    assert_eq!(closing.resume_at, Some("2026-10-04T00:00:01Z".parse().unwrap()));
+    assert_eq!(
+        closing.resume_at,
+        Some("2026-10-04T00:00:01Z".parse().unwrap())
+    );
     assert_eq!(count(&closing, "activities_done"), 2);
-    world.time.fetch_add(13 * 3_600_000, std::sync::atomic::Ordering::SeqCst);
+    world
+        .time
+        .fetch_add(13 * 3_600_000, std::sync::atomic::Ordering::SeqCst);
     world.control().forget_requests();
-    let closing = landing.run(&world, Vec::new(), &activities()[..4]).await.unwrap();
+    let closing = landing
+        .run(&world, Vec::new(), &activities()[..4])
+        .await
+        .unwrap();
     assert!(closing.complete);
-    assert_eq!((count(&closing, "requests"), count(&closing, "activities_done")), (2, 4));
-    assert_eq!(readings(&world.topic()).len(), world.topic().len(), "nothing was sent twice");
+    assert_eq!(
+        (
+            count(&closing, "requests"),
+            count(&closing, "activities_done")
+        ),
+        (2, 4)
+    );
+    assert_eq!(
+        readings(&world.topic()).len(),
+        world.topic().len(),
+        "nothing was sent twice"
+    );
 }
 
 #[tokio::test]
 async fn a_far_side_that_fails_midway_leaves_nothing_half_done() {
     let (world, landing) = (World::start_at(NOW).await, Landing::new());
-    world.control().plan_fault(Fault::always(Kind::Broken).after(1));
-    let closing = landing.run(&world, Vec::new(), &activities()).await.unwrap();
+    world
+        .control()
+        .plan_fault(Fault::always(Kind::Broken).after(1));
+    let closing = landing
+        .run(&world, Vec::new(), &activities())
+        .await
+        .unwrap();
     assert!(closing.failure.is_some());
     assert_eq!(count(&closing, "activities_done"), 2);
     world.control().clear_faults();
-    let closing = landing.run(&world, Vec::new(), &activities()).await.unwrap();
+    let closing = landing
+        .run(&world, Vec::new(), &activities())
+        .await
+        .unwrap();
     assert_eq!(count(&closing, "activities_done"), 4);
     assert_eq!(documents(&world.topic()).len(), world.topic().len());
 }
@@ -136,7 +245,10 @@ async fn a_place_without_data_is_named_and_stays_to_be_done() {
     let closing = landing.run(&world, Vec::new(), &all).await.unwrap();
     assert_eq!(count(&closing, "activities_done"), 4);
     let failure = format!("{:#}", closing.failure.unwrap());
-    assert!(failure.starts_with("Open-Meteo refused 1 locations: grid_"), "{failure}");
+    assert!(
+        failure.starts_with("Open-Meteo refused 1 locations: grid_"),
+        "{failure}"
+    );
 }
 
 #[tokio::test]
@@ -144,7 +256,12 @@ async fn killed_at_seeded_moments_it_goes_on_and_no_reading_is_two_documents() {
     let (world, landing) = (World::start_at(NOW).await, Landing::new());
     let day = |day: i64| {
         let at: Timestamp = "2019-01-01T10:20:00Z".parse().unwrap();
-        activity(&day.to_string(), 40.0 + (day % 40) as f64, &(at + SignedDuration::from_hours(24 * day)).to_string(), 60)
+        activity(
+            &day.to_string(),
+            40.0 + (day % 40) as f64,
+            &(at + SignedDuration::from_hours(24 * day)).to_string(),
+            60,
+        )
     };
     let all: Vec<_> = (0..900).map(day).collect();
     let mut random = fastrand::Rng::with_seed(7);
@@ -160,9 +277,10 @@ async fn killed_at_seeded_moments_it_goes_on_and_no_reading_is_two_documents() {
 
 #[tokio::test]
 async fn the_recorded_activities_get_their_weather() {
-    let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/strava/api/activities.ndjson");
+    let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../../shared/data/strava/api/activities.ndjson");
     let Some(activities) = recorded(&path) else {
-        _ = writeln!(std::io::stderr(), "skipped: no recorded activities at {}", path.display());
+        eprintln!("skipped: no recorded activities at {}", path.display());
         return;
     };
     let (world, landing) = (World::start_at(NOW).await, Landing::new());
@@ -172,8 +290,7 @@ async fn the_recorded_activities_get_their_weather() {
     let usage = world.control().usage();
     assert!(usage.most_in_a_minute <= 600.0, "{usage:?}");
     let distinct = readings(&world.topic()).len();
-    _ = writeln!(
-        std::io::stderr(),
+    eprintln!(
         "recorded: {} activities with a start point, all with their weather: {} requests, weight {}, {} locations, {distinct} readings",
         activities.len(),
         closing.counts["requests"],

@@ -14,22 +14,37 @@ const QUARTER: Duration = Duration::from_secs(900);
 async fn a_minute_that_is_used_up_is_waited_out() {
     let world = World::start_at("2026-10-03T12:30:20Z").await;
     world.control().exhaust(Window::Minute);
-    let closing = produce::once(&mut world.stage(), &places(104), QUARTER).await.unwrap();
+    let closing = produce::once(&mut world.stage(), &places(104), QUARTER)
+        .await
+        .unwrap();
     assert!(closing.complete && closing.failure.is_none());
     assert_eq!(count(&closing, "sent"), 104);
-    let statuses: Vec<_> = world.control().requests().iter().map(|request| request.status).collect();
+    let statuses: Vec<_> = world
+        .control()
+        .requests()
+        .iter()
+        .map(|request| request.status)
+        .collect();
     assert_eq!(statuses, [429, 200, 200]);
     assert!(world.now() >= "2026-10-03T12:31:00Z".parse().unwrap());
 }
 
 #[tokio::test]
 async fn an_hour_and_a_day_are_left_for_a_later_run() {
-    for (window, resume_at) in [(Window::Hour, "2026-10-03T13:00:01Z"), (Window::Day, "2026-10-04T00:00:01Z")] {
+    for (window, resume_at) in [
+        (Window::Hour, "2026-10-03T13:00:01Z"),
+        (Window::Day, "2026-10-04T00:00:01Z"),
+    ] {
         let world = World::start_at("2026-10-03T12:30:20Z").await;
         world.control().exhaust(window);
-        let closing = produce::once(&mut world.stage(), &places(10), QUARTER).await.unwrap();
+        let closing = produce::once(&mut world.stage(), &places(10), QUARTER)
+            .await
+            .unwrap();
         assert!(!closing.complete && closing.failure.is_none(), "{window:?}");
-        assert_eq!(closing.resume_at, Some(resume_at.parse::<Timestamp>().unwrap()));
+        assert_eq!(
+            closing.resume_at,
+            Some(resume_at.parse::<Timestamp>().unwrap())
+        );
         assert_eq!(count(&closing, "requests"), 1);
     }
 }
@@ -38,7 +53,9 @@ async fn an_hour_and_a_day_are_left_for_a_later_run() {
 async fn an_hour_is_waited_out_by_who_has_the_time() {
     let world = World::start_at("2026-10-03T12:30:20Z").await;
     world.control().exhaust(Window::Hour);
-    let closing = produce::once(&mut world.stage(), &places(10), Duration::from_secs(3_600)).await.unwrap();
+    let closing = produce::once(&mut world.stage(), &places(10), Duration::from_secs(3_600))
+        .await
+        .unwrap();
     assert!(closing.complete);
     assert_eq!(count(&closing, "sent"), 10);
 }
@@ -46,11 +63,19 @@ async fn an_hour_is_waited_out_by_who_has_the_time() {
 #[tokio::test]
 async fn the_own_budget_keeps_a_burst_within_the_minute() {
     let world = World::start_at("2026-10-03T12:30:20Z").await;
-    let closing = produce::once(&mut world.stage(), &places(1_300), QUARTER).await.unwrap();
+    let closing = produce::once(&mut world.stage(), &places(1_300), QUARTER)
+        .await
+        .unwrap();
     assert_eq!(count(&closing, "sent"), 1_300);
     let usage = world.control().usage();
     assert!(usage.most_in_a_minute <= 600.0, "{usage:?}");
-    assert!(world.control().requests().iter().all(|request| request.status == 200));
+    assert!(
+        world
+            .control()
+            .requests()
+            .iter()
+            .all(|request| request.status == 200)
+    );
 }
 
 #[tokio::test]
@@ -64,10 +89,18 @@ async fn troubles_that_pass_are_tried_again() {
         Kind::Truncated,
     ] {
         let world = World::start().await;
-        world.control().plan_fault(Fault::next(kind.clone()).times(2));
-        let closing = produce::once(&mut world.stage(), &places(30), QUARTER).await.unwrap();
+        world
+            .control()
+            .plan_fault(Fault::next(kind.clone()).times(2));
+        let closing = produce::once(&mut world.stage(), &places(30), QUARTER)
+            .await
+            .unwrap();
         assert!(closing.complete && closing.failure.is_none(), "{kind:?}");
-        assert_eq!((count(&closing, "sent"), count(&closing, "requests")), (30, 3), "{kind:?}");
+        assert_eq!(
+            (count(&closing, "sent"), count(&closing, "requests")),
+            (30, 3),
+            "{kind:?}"
+        );
         assert_eq!(readings(&world.topic()).len(), 30);
     }
 }
@@ -76,9 +109,14 @@ async fn troubles_that_pass_are_tried_again() {
 async fn a_200_that_is_broken_every_time_fails_with_what_the_service_said() {
     let world = World::start().await;
     world.control().plan_fault(Fault::always(Kind::Broken));
-    let failed = produce::once(&mut world.stage(), &places(30), QUARTER).await.unwrap_err();
+    let failed = produce::once(&mut world.stage(), &places(30), QUARTER)
+        .await
+        .unwrap_err();
     let text = format!("{failed:#}");
-    assert!(text.contains("Unexpected error while streaming data: timeoutReached"), "{text}");
+    assert!(
+        text.contains("Unexpected error while streaming data: timeoutReached"),
+        "{text}"
+    );
     assert!(!common::task::is_refused(&failed));
     assert_eq!(world.control().requests().len(), 4);
 }

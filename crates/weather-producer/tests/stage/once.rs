@@ -12,14 +12,18 @@ const MAX_WAIT: Duration = Duration::from_secs(900);
 
 fn beyond_the_grid() -> Location {
     let csv = "location_id,name,latitude,longitude,timezone\npole,Pole,-89.9,0,\n";
-    weather_producer::locations::parse(csv.as_bytes()).unwrap().remove(0)
+    weather_producer::locations::parse(csv.as_bytes())
+        .unwrap()
+        .remove(0)
 }
 
 #[tokio::test]
 async fn every_location_has_its_reading_with_the_digits_as_served() {
     let world = World::start_at("2026-10-03T12:34:56Z").await;
     let places = places(104);
-    let closing = produce::once(&mut world.stage(), &places, MAX_WAIT).await.unwrap();
+    let closing = produce::once(&mut world.stage(), &places, MAX_WAIT)
+        .await
+        .unwrap();
     assert!(closing.complete && closing.failure.is_none());
     assert_eq!(closing.counts["sent"], 104);
     assert_eq!(closing.counts["requests"], 2);
@@ -30,10 +34,13 @@ async fn every_location_has_its_reading_with_the_digits_as_served() {
     let value = &of("place-3").value;
     assert_eq!(value["slot"], "2026-10-03T12:30:00Z");
     assert_eq!(value["fetched_at"], "2026-10-03T12:34:56.000Z");
-    assert_eq!((value["source"].as_str(), value["model"].as_str()), (Some("forecast"), Some("best_match")));
+    assert_eq!(
+        (value["source"].as_str(), value["model"].as_str()),
+        (Some("forecast"), Some("best_match"))
+    );
     assert_eq!(value["slot_seconds"], 900);
     // As configured, and not the cell's of the grid.
-    assert_eq!(value["latitude"].to_string(), "40.51");
+    assert_eq!(value["latitude"].to_string(), "-39.19");
     assert!(value["wind_speed_metres_per_second"].is_number());
     assert_eq!(world.control().usage().day, 104.0);
 }
@@ -41,7 +48,9 @@ async fn every_location_has_its_reading_with_the_digits_as_served() {
 #[tokio::test]
 async fn a_batch_of_one_is_an_object_and_is_read_too() {
     let world = World::start().await;
-    let closing = produce::once(&mut world.stage(), &places(53), MAX_WAIT).await.unwrap();
+    let closing = produce::once(&mut world.stage(), &places(53), MAX_WAIT)
+        .await
+        .unwrap();
     assert_eq!(closing.counts["sent"], 53);
     assert_eq!(closing.counts["requests"], 2);
 }
@@ -51,7 +60,9 @@ async fn running_twice_leaves_one_document_for_each_reading() {
     let world = World::start().await;
     let places = places(20);
     for _ in 0..2 {
-        produce::once(&mut world.stage(), &places, MAX_WAIT).await.unwrap();
+        produce::once(&mut world.stage(), &places, MAX_WAIT)
+            .await
+            .unwrap();
     }
     let seen = world.topic();
     assert_eq!((seen.len(), readings(&seen).len()), (40, 20));
@@ -61,11 +72,17 @@ async fn running_twice_leaves_one_document_for_each_reading() {
 async fn a_revision_is_the_same_event_and_the_later_one_wins() {
     let world = World::start().await;
     let places = places(1);
-    produce::once(&mut world.stage(), &places, MAX_WAIT).await.unwrap();
+    produce::once(&mut world.stage(), &places, MAX_WAIT)
+        .await
+        .unwrap();
     let before = world.topic();
     world.control().revise();
-    world.time.fetch_add(60_000, std::sync::atomic::Ordering::SeqCst);
-    produce::once(&mut world.stage(), &places, MAX_WAIT).await.unwrap();
+    world
+        .time
+        .fetch_add(60_000, std::sync::atomic::Ordering::SeqCst);
+    produce::once(&mut world.stage(), &places, MAX_WAIT)
+        .await
+        .unwrap();
     let after = world.topic();
     let documents = documents(&after);
     assert_eq!((after.len(), documents.len()), (2, 1));
@@ -79,8 +96,13 @@ async fn a_location_that_the_service_refuses_is_named_and_the_others_are_sent() 
     let world = World::start().await;
     let mut places = places(20);
     places.insert(7, beyond_the_grid());
-    let closing = produce::once(&mut world.stage(), &places, MAX_WAIT).await.unwrap();
-    assert_eq!((count(&closing, "sent"), count(&closing, "failed")), (20, 1));
+    let closing = produce::once(&mut world.stage(), &places, MAX_WAIT)
+        .await
+        .unwrap();
+    assert_eq!(
+        (count(&closing, "sent"), count(&closing, "failed")),
+        (20, 1)
+    );
     let failure = format!("{:#}", closing.failure.unwrap());
     assert_eq!(failure, "Open-Meteo refused 1 locations: pole");
     assert_eq!(readings(&world.topic()).len(), 20);
@@ -95,18 +117,34 @@ async fn a_call_that_is_rejected_for_one_place_is_halved_until_that_place_is_alo
     // So small that the place is alone in its call, where it is an error and no null.
     stage.batch = 3;
     let reason = "No data is available for this location".to_owned();
-    world.control().plan_fault(Fault::next(Kind::BadRequest { reason }).after(2));
+    world
+        .control()
+        .plan_fault(Fault::next(Kind::BadRequest { reason }).after(2));
     let closing = produce::once(&mut stage, &places, MAX_WAIT).await.unwrap();
-    assert_eq!((count(&closing, "sent"), count(&closing, "failed")), (20, 1));
+    assert_eq!(
+        (count(&closing, "sent"), count(&closing, "failed")),
+        (20, 1)
+    );
 }
 
 #[tokio::test]
 async fn when_everything_is_rejected_the_service_is_not_asked_for_every_place_alone() {
     let world = World::start().await;
-    world.control().plan_fault(Fault::always(Kind::BadRequest { reason: "a new rule".to_owned() }));
-    let failed = produce::once(&mut world.stage(), &places(104), MAX_WAIT).await.unwrap_err();
-    assert!(format!("{failed:#}").starts_with("Open-Meteo refused 104 locations: place-"), "{failed:#}");
-    assert!(world.control().requests().len() <= 20, "{} requests", world.control().requests().len());
+    world.control().plan_fault(Fault::always(Kind::BadRequest {
+        reason: "a new rule".to_owned(),
+    }));
+    let failed = produce::once(&mut world.stage(), &places(104), MAX_WAIT)
+        .await
+        .unwrap_err();
+    assert!(
+        format!("{failed:#}").starts_with("Open-Meteo refused 104 locations: place-"),
+        "{failed:#}"
+    );
+    assert!(
+        world.control().requests().len() <= 20,
+        "{} requests",
+        world.control().requests().len()
+    );
     assert!(world.topic().is_empty());
 }
 
@@ -114,14 +152,23 @@ async fn when_everything_is_rejected_the_service_is_not_asked_for_every_place_al
 async fn what_the_far_side_gave_before_it_failed_is_sent_whole_and_the_next_run_sends_the_rest() {
     let world = World::start().await;
     let places = places(104);
-    world.control().plan_fault(Fault::always(Kind::Overloaded).after(1));
-    let closing = produce::once(&mut world.stage(), &places, MAX_WAIT).await.unwrap();
+    world
+        .control()
+        .plan_fault(Fault::always(Kind::Overloaded).after(1));
+    let closing = produce::once(&mut world.stage(), &places, MAX_WAIT)
+        .await
+        .unwrap();
     assert_eq!(count(&closing, "sent"), 52);
     assert!(!closing.complete);
     let failure = format!("{:#}", closing.failure.unwrap());
-    assert_eq!(failure, "Open-Meteo did not answer: The service is overloaded");
+    assert_eq!(
+        failure,
+        "Open-Meteo did not answer: The service is overloaded"
+    );
     world.control().clear_faults();
-    produce::once(&mut world.stage(), &places, MAX_WAIT).await.unwrap();
+    produce::once(&mut world.stage(), &places, MAX_WAIT)
+        .await
+        .unwrap();
     assert_eq!(readings(&world.topic()).len(), 104);
 }
 
@@ -129,7 +176,9 @@ async fn what_the_far_side_gave_before_it_failed_is_sent_whole_and_the_next_run_
 async fn a_value_that_the_model_lacks_is_null() {
     let world = World::start().await;
     world.control().set_lacking(["wind_gusts_10m"]);
-    produce::once(&mut world.stage(), &places(1), MAX_WAIT).await.unwrap();
+    produce::once(&mut world.stage(), &places(1), MAX_WAIT)
+        .await
+        .unwrap();
     let seen = world.topic();
     assert!(seen[0].value["wind_gusts_metres_per_second"].is_null());
     assert!(seen[0].value["temperature_celsius"].is_number());
@@ -139,8 +188,12 @@ async fn a_value_that_the_model_lacks_is_null() {
 async fn a_wrong_key_is_a_configuration_that_no_retry_helps() {
     let world = World::start().await;
     let reason = "The supplied API key is invalid".to_owned();
-    world.control().plan_fault(Fault::always(Kind::BadRequest { reason }));
-    let failed = produce::once(&mut world.stage(), &places(2), MAX_WAIT).await.unwrap_err();
+    world
+        .control()
+        .plan_fault(Fault::always(Kind::BadRequest { reason }));
+    let failed = produce::once(&mut world.stage(), &places(2), MAX_WAIT)
+        .await
+        .unwrap_err();
     assert!(common::task::is_refused(&failed), "{failed:#}");
     assert_eq!(world.control().requests().len(), 1);
 }

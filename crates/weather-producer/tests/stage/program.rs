@@ -33,11 +33,20 @@ impl<'a> Program<'a> {
             .env_clear()
             .env("WEATHER_LOCATIONS", places)
             .env("WEATHER_TOPIC", super::world::TOPIC)
-            .env("KAFKA_BOOTSTRAP_SERVERS", self.world.cluster.bootstrap_servers())
+            .env(
+                "KAFKA_BOOTSTRAP_SERVERS",
+                self.world.cluster.bootstrap_servers(),
+            )
             .env("OPEN_METEO_URL", self.world.simulator.forecast_url())
             .env("OPEN_METEO_ARCHIVE_URL", self.world.simulator.archive_url())
-            .env("OPEN_METEO_HISTORICAL_FORECAST_URL", self.world.simulator.historical_forecast_url())
-            .env("LANDING_URL", format!("file://{}", self.folder.path().display()))
+            .env(
+                "OPEN_METEO_HISTORICAL_FORECAST_URL",
+                self.world.simulator.historical_forecast_url(),
+            )
+            .env(
+                "LANDING_URL",
+                format!("file://{}", self.folder.path().display()),
+            )
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -51,7 +60,9 @@ impl<'a> Program<'a> {
 
 /// Off the runtime, which has the simulator to serve.
 async fn finish(child: Child) -> Output {
-    tokio::task::spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap()
+    tokio::task::spawn_blocking(move || child.wait_with_output().unwrap())
+        .await
+        .unwrap()
 }
 
 fn closing_line(output: &Output) -> Value {
@@ -60,7 +71,11 @@ fn closing_line(output: &Output) -> Value {
 }
 
 fn terminate(child: &Child) {
-    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();
+    kill(
+        Pid::from_raw(i32::try_from(child.id()).unwrap()),
+        Signal::SIGTERM,
+    )
+    .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -68,16 +83,32 @@ async fn once_ends_with_its_counts_and_without_a_coordinate_in_its_logs() {
     let world = World::start_real().await;
     let program = Program::new(&world, &csv(8));
     let mut command = program.command("once");
-    command.env("LOG_FORMAT", "json").args(["--log-level", "debug"]);
+    command
+        .env("LOG_FORMAT", "json")
+        .args(["--log-level", "debug"]);
     let output = finish(command.spawn().unwrap()).await;
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let line = closing_line(&output);
-    assert_eq!((line["task"].as_str(), line["command"].as_str()), (Some("weather-producer"), Some("once")));
-    assert_eq!((line["status"].as_str(), line["complete"].as_bool()), (Some("succeeded"), Some(true)));
-    for (name, value) in [("locations", 8), ("requests", 1), ("weight", 8), ("sent", 8), ("unchanged", 0), ("failed", 0)] {
+    assert_eq!(
+        (line["task"].as_str(), line["command"].as_str()),
+        (Some("weather-producer"), Some("once"))
+    );
+    assert_eq!(
+        (line["status"].as_str(), line["complete"].as_bool()),
+        (Some("succeeded"), Some(true))
+    );
+    for (name, value) in [
+        ("locations", 8),
+        ("requests", 1),
+        ("weight", 8),
+        ("sent", 8),
+        ("unchanged", 0),
+        ("failed", 0),
+    ] {
         assert_eq!(line[name].as_f64(), Some(f64::from(value)), "{name}");
     }
-    let logs = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let logs = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
     for row in csv(8).lines().skip(1) {
         for cell in row.split(',').skip(2).take(2) {
             assert!(!logs.contains(cell), "{cell} in the logs");
@@ -90,9 +121,18 @@ async fn a_wrong_locations_file_is_exit_2_with_its_line() {
     let world = World::start_real().await;
     let double = csv(3) + "place-1,Again,1,2,\n";
     for (csv, reason) in [
-        (double.as_str(), "line 5: the location_id place-1 is that of line 3 too"),
-        ("location_id,name,latitude,longitude,timezone\n", "line 2: no location"),
-        ("location_id,name,latitude,longitude,timezone\na,A,97,2,\n", "line 2: the latitude"),
+        (
+            double.as_str(),
+            "line 5: the location_id place-1 is that of line 3 too",
+        ),
+        (
+            "location_id,name,latitude,longitude,timezone\n",
+            "line 2: no location",
+        ),
+        (
+            "location_id,name,latitude,longitude,timezone\na,A,97,2,\n",
+            "line 2: the latitude",
+        ),
         ("", "line 1: no column location_id"),
     ] {
         let program = Program::new(&world, csv);
@@ -111,13 +151,20 @@ async fn a_wrong_locations_file_is_exit_2_with_its_line() {
 async fn a_forgotten_setting_is_exit_2() {
     let world = World::start_real().await;
     let program = Program::new(&world, &csv(1));
-    for name in ["WEATHER_TOPIC", "KAFKA_BOOTSTRAP_SERVERS", "WEATHER_LOCATIONS"] {
+    for name in [
+        "WEATHER_TOPIC",
+        "KAFKA_BOOTSTRAP_SERVERS",
+        "WEATHER_LOCATIONS",
+    ] {
         let output = finish(program.command("once").env_remove(name).spawn().unwrap()).await;
         assert_eq!(output.status.code(), Some(2), "{name}");
     }
     let output = program.run("backfill").await;
     assert_eq!(output.status.code(), Some(2));
-    assert_eq!(closing_line(&output)["error"], "backfill needs DATABASE_URL or --places FILE");
+    assert_eq!(
+        closing_line(&output)["error"],
+        "backfill needs DATABASE_URL or --places FILE"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -127,7 +174,10 @@ async fn check_says_what_is_there_and_changes_nothing() {
     let output = program.run("check").await;
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("ok: topic: weather has 4 partitions"), "{text}");
+    assert!(
+        text.contains("ok: topic: weather has 4 partitions"),
+        "{text}"
+    );
     assert!(text.contains("ok: locations: 3 locations"), "{text}");
     assert!(world.topic().is_empty());
     world.control().plan_fault(Fault::always(Kind::Overloaded));
@@ -167,33 +217,62 @@ async fn a_stream_shows_its_vitals() {
     let world = World::start_real().await;
     let program = Program::new(&world, &csv(3));
     world.control().plan_fault(Fault::always(Kind::Overloaded));
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let child = program.command("stream").env("LISTEN_ADDR", address.to_string()).spawn().unwrap();
+    let address = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let child = program
+        .command("stream")
+        .env("LISTEN_ADDR", address.to_string())
+        .spawn()
+        .unwrap();
     let until = async |path: &'static str, text: &'static str| {
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
-            let answer = tokio::task::spawn_blocking(move || get(address, path)).await.unwrap();
-            if answer.as_deref().is_some_and(|answer| answer.contains(text)) {
+            let answer = tokio::task::spawn_blocking(move || get(address, path))
+                .await
+                .unwrap();
+            if answer
+                .as_deref()
+                .is_some_and(|answer| answer.contains(text))
+            {
                 return;
             }
-            assert!(Instant::now() < deadline, "{path} never said {text}: {answer:?}");
+            assert!(
+                Instant::now() < deadline,
+                "{path} never said {text}: {answer:?}"
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    until("/readyz", "open-meteo: Open-Meteo did not answer: The service is overloaded").await;
+    until(
+        "/readyz",
+        "open-meteo: Open-Meteo did not answer: The service is overloaded",
+    )
+    .await;
     until("/healthz", "200 OK").await;
     world.control().clear_faults();
     until("/readyz", "200 OK").await;
     until("/metrics", "weather_producer_acknowledged_total 3").await;
-    until("/metrics", "weather_producer_location_slot_timestamp_seconds{location=\"place-1\"} ").await;
-    until("/metrics", "weather_producer_request_failures_total{kind=\"unavailable\"} ").await;
+    until(
+        "/metrics",
+        "weather_producer_location_slot_timestamp_seconds{location=\"place-1\"} ",
+    )
+    .await;
+    until(
+        "/metrics",
+        "weather_producer_request_failures_total{kind=\"unavailable\"} ",
+    )
+    .await;
     terminate(&child);
     assert_eq!(finish(child).await.status.code(), Some(0));
 }
 
 fn get(address: SocketAddr, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect(address).ok()?;
-    stream.write_all(format!("GET {path} HTTP/1.1\r\n\r\n").as_bytes()).ok()?;
+    stream
+        .write_all(format!("GET {path} HTTP/1.1\r\n\r\n").as_bytes())
+        .ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     Some(answer)
@@ -207,7 +286,12 @@ async fn kill_a_stream_at_seeded_moments_and_no_reading_is_two_documents() {
     let program = Program::new(&world, &csv(40));
     let mut random = fastrand::Rng::with_seed(11);
     for _ in 0..kills {
-        let mut child = program.command("stream").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = program
+            .command("stream")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         tokio::time::sleep(Duration::from_millis(random.u64(5..250))).await;
         child.kill().unwrap();
         child.wait().unwrap();
@@ -217,10 +301,18 @@ async fn kill_a_stream_at_seeded_moments_and_no_reading_is_two_documents() {
     let output = program.run("once").await;
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let seen = world.topic();
-    let slots: std::collections::BTreeSet<_> = readings(&seen).into_iter().map(|(_, slot)| slot).collect();
+    let slots: std::collections::BTreeSet<_> =
+        readings(&seen).into_iter().map(|(_, slot)| slot).collect();
     assert!(slots.len() > 1, "{slots:?}");
     let last = slots.last().unwrap();
-    assert_eq!(seen.iter().filter(|seen| seen.slot == **last).map(|seen| &seen.location_id).collect::<std::collections::BTreeSet<_>>().len(), 40);
+    assert_eq!(
+        seen.iter()
+            .filter(|seen| seen.slot == **last)
+            .map(|seen| &seen.location_id)
+            .collect::<std::collections::BTreeSet<_>>()
+            .len(),
+        40
+    );
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test's own setting")]
