@@ -117,7 +117,7 @@ async fn answer(
             return refused(StatusCode::BAD_REQUEST, reason, ERROR_WEIGHT);
         }
         Some(Kind::Slow { milliseconds }) => {
-            tokio::time::sleep(Duration::from_millis(milliseconds)).await
+            tokio::time::sleep(Duration::from_millis(milliseconds)).await;
         }
         Some(Kind::Stale) => now -= SignedDuration::from_mins(15),
         Some(Kind::Broken | Kind::Truncated) | None => {}

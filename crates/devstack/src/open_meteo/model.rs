@@ -31,7 +31,7 @@ pub(super) fn elevation(latitude: f32, longitude: f32) -> Option<f64> {
         u64::from(latitude.to_bits()),
         u64::from(longitude.to_bits()),
     );
-    (hash % 11 != 0)
+    (!hash.is_multiple_of(11))
         .then(|| (hash >> 8) as f64 % 900.0)
         .map(f64::floor)
 }

@@ -111,6 +111,11 @@ impl Simulator {
         })
     }
 
+    /// Of the host of forecasts.
+    pub fn address(&self) -> SocketAddr {
+        self.forecast
+    }
+
     /// For `OPEN_METEO_URL`.
     pub fn forecast_url(&self) -> String {
         format!("http://{}", self.forecast)
