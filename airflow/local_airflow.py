@@ -211,9 +211,13 @@ class LocalAirflow:
     def xcom(self, dag: str, run_id: str, task: str, key: str = "return_value", map_index: int = -1) -> Any:
         path = (
             f"/api/v2/dags/{dag}/dagRuns/{urllib.parse.quote(run_id)}/taskInstances/{task}/xcomEntries/{key}"
-            f"?map_index={map_index}&deserialize=true"
+            f"?map_index={map_index}&stringify=false"
         )
-        return self.call("GET", path)["value"]
+        value = self.call("GET", path)["value"]
+        try:
+            return json.loads(value)  # Airflow keeps objects as JSON text
+        except (TypeError, ValueError):
+            return value
 
     def set_state(self, dag: str, run_id: str, task: str, state: str) -> None:
         """What a person does on the page: mark a task failed or successful."""

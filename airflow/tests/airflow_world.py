@@ -57,14 +57,17 @@ def await_death(pid: int, seconds: float = 60) -> None:
 
 
 def kill_workers(airflow: LocalAirflow) -> int:
-    """kill -9 of every process below the scheduler that works on a task, as a lost worker would be."""
-    scheduler = airflow.parts["scheduler"].pid
-    victims = [pid for pid in descendants(scheduler) if b"worker" in command(pid) or b"task runner" in command(pid)]
+    """kill -9 of every worker that has a task, and of the task's process, as a lost machine would do it.
+
+    An idle worker stays: it holds the lock of the executor's queue, which no machine shares with another.
+    """
+    workers = [pid for pid in descendants(airflow.parts["scheduler"].pid) if b"LocalExecutor" in command(pid)]
+    victims = [pid for worker in workers if (below := descendants(worker)) for pid in (worker, *below)]
     for pid in victims:
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
-            pass
+            pass  # it ended with the one before
     return len(victims)
 
 
