@@ -88,6 +88,14 @@ impl Columns {
         });
     }
 
+    /// Gives a column that the target has another type, where a conflict asked for one.
+    pub fn pin(&mut self, path: &str, kind: Type) {
+        self.list
+            .iter_mut()
+            .filter(|column| column.path == path)
+            .for_each(|column| column.kind = kind);
+    }
+
     /// Leaves a name alone that somebody else uses in the target.
     pub fn avoid(&mut self, name: String) {
         self.taken.insert(name, None);

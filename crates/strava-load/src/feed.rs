@@ -12,7 +12,7 @@ use crate::{
     lattice::{Scalar, Type, Value},
     lines::{Batch, LONGEST, Lines, unpack},
     reasons::{Fault, Reason},
-    rejects::{OnTypeConflict, Reject},
+    rejects::{OnTypeConflict, Reject, SetAside},
     rows::{Envelope, Source},
     survey::{ODD_ONE_OUT, Pins, Survey, Surveyor},
     tree::Tree,
@@ -21,8 +21,6 @@ use crate::{
 
 /// Rows travel to the database in pieces of this size.
 const PIECE_BYTES: usize = 256 << 10;
-/// Rejects wait for one another up to this size, since each visit of theirs ends the COPY.
-const REJECTS_BYTES: usize = 4 << 20;
 
 /// What the database has to do next.
 #[derive(Debug)]
@@ -114,10 +112,7 @@ pub struct Feed {
     reading: u64,
     piece: Vec<u8>,
     piece_rows: u64,
-    rejects: Vec<Reject>,
-    rejects_bytes: usize,
-    reasons: BTreeMap<Reason, u64>,
-    rejected: u64,
+    aside: SetAside,
     read: u64,
     parts: BTreeMap<i64, PartCount>,
     steps: mpsc::Sender<Step>,
@@ -161,10 +156,7 @@ impl Feed {
             reading: 0,
             piece: Vec::with_capacity(PIECE_BYTES),
             piece_rows: 0,
-            rejects: Vec::new(),
-            rejects_bytes: 0,
-            reasons: BTreeMap::new(),
-            rejected: 0,
+            aside: SetAside::default(),
             read: 0,
             parts: BTreeMap::new(),
             steps,
@@ -389,29 +381,18 @@ impl Feed {
         if source.again {
             return Ok(()); // it is among the rejects already
         }
-        self.rejected += 1;
-        *self.reasons.entry(reason).or_default() += 1;
         self.parts.entry(source.load_id).or_default().rejected += 1;
-        if self.rejected > self.tolerance.limit {
-            let summary = self
-                .reasons
-                .iter()
-                .map(|(reason, count)| format!("{count} {reason}"));
+        self.aside
+            .add(Reject::new(source, row, reason, detail, line));
+        if self.aside.count() > self.tolerance.limit {
             return Err(Halt::TooManyRejects {
-                rejected: self.rejected,
+                rejected: self.aside.count(),
                 read: self.read,
                 limit: self.tolerance.limit,
-                summary: format!(
-                    "{}; the last: {} row {row}, {detail}",
-                    summary.collect::<Vec<_>>().join(", "),
-                    source.file
-                ),
+                summary: self.aside.summary(),
             });
         }
-        let reject = Reject::new(source, row, reason, detail, line);
-        self.rejects_bytes += reject.bytes();
-        self.rejects.push(reject);
-        if self.rejects_bytes >= REJECTS_BYTES {
+        if self.aside.is_full() {
             self.send_rows()?;
             self.send_rejects()?;
         }
@@ -419,8 +400,7 @@ impl Feed {
     }
 
     fn send_rejects(&mut self) -> Result<(), Halt> {
-        self.rejects_bytes = 0;
-        match std::mem::take(&mut self.rejects) {
+        match self.aside.take() {
             none if none.is_empty() => Ok(()),
             rejects => self.send(Step::Reject(rejects)),
         }

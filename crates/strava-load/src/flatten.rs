@@ -34,10 +34,8 @@ pub fn payload<L: Leaves>(
     leaves: &mut L,
 ) -> Result<(), Fault> {
     match peek {
-        Peek::Object => {
-            object(json, tree, ROOT, 1, row, leaves)?;
-            Ok(())
-        }
+        Peek::Object => object(json, tree, ROOT, 1, row, leaves).map(drop),
+        Peek::Null => Ok(json.known_null()?),
         peek => leaves.leaf(WHOLE, tree.column(WHOLE), json, peek),
     }
 }

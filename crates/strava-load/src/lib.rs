@@ -16,6 +16,7 @@ pub mod loads;
 pub mod merge;
 pub mod names;
 pub mod number;
+pub mod pipeline;
 pub mod reasons;
 pub mod rejects;
 pub mod rows;

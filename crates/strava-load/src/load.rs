@@ -6,21 +6,21 @@ use anyhow::{Context as _, anyhow};
 use common::{
     landing::{Part, RunId, Stream},
     storage::Storage,
-    task::{Closing, Progress, Stopped},
+    task::{Closing, Stopped},
 };
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
-use tokio::sync::mpsc;
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
     columns::Columns,
-    feed::{Beginning, Fed, Feed, Fetched, Halt, Step, Tolerance},
-    landed::{Checked, Landed, Pending, read_part},
+    feed::{Beginning, Fed, Halt, Tolerance},
+    landed::Landed,
     loads::{self, Load, Table},
     merge::{self, Shaped, Written},
+    pipeline::{Filled, Pipeline},
     rejects::{MaxRejects, OnTypeConflict},
     staging::Staging,
     survey::Pins,
@@ -29,9 +29,6 @@ use crate::{
 
 /// Microseconds from 1970 to 2000, where PostgreSQL begins to count.
 const EPOCH_MICROS: i64 = 946_684_800_000_000;
-/// Steps that wait for the database, and parts that wait for the feed.
-const STEPS_AHEAD: usize = 4;
-const PARTS_AHEAD: usize = 1;
 
 /// How to load.
 #[derive(Clone, Debug)]
@@ -60,7 +57,7 @@ pub async fn run(
     let mut loaded_any = false;
     for stream in &request.streams {
         let table = Table::of_stream(stream.as_str());
-        let mut load = StreamLoad {
+        let load = StreamLoad {
             client,
             storage,
             request,
@@ -79,12 +76,15 @@ pub async fn run(
                 loaded_any = true;
             }
             Err(error) => {
-                client.batch_execute("rollback").await.ok();
                 let error = warehouse::advised(error.context(format!("load {table}")));
                 if client.is_closed() || common::task::is_refused(&error) || stop.is_cancelled() {
                     failures.insert(0, error);
                     break;
                 }
+                client
+                    .batch_execute("rollback")
+                    .await
+                    .context("take a failed load back")?;
                 failures.push(error);
             }
         }
@@ -169,7 +169,7 @@ struct StreamLoad<'a> {
 
 impl StreamLoad<'_> {
     /// `None` where nothing of the stream ever landed.
-    async fn run(&mut self) -> anyhow::Result<Option<Outcome>> {
+    async fn run(&self) -> anyhow::Result<Option<Outcome>> {
         if !Landed::list(self.storage, self.stream)
             .await?
             .has_manifests()
@@ -182,7 +182,12 @@ impl StreamLoad<'_> {
                 .batch_execute("begin")
                 .await
                 .context("begin a transaction")?;
-            match self.attempt(lessons).await? {
+            // Whatever was under way is taken back by the end of the connection.
+            let attempt = tokio::select! {
+                attempt = self.attempt(lessons) => attempt?,
+                () = self.stop.cancelled() => return Err(anyhow!(Stopped)),
+            };
+            match attempt {
                 Attempt::Again(learnt) => {
                     self.client
                         .batch_execute("rollback")
@@ -228,7 +233,7 @@ impl StreamLoad<'_> {
         info!(table.name = %table, files.count = files, rows.count = rows, "{verb} {rows} rows of {files} files into {table}");
     }
 
-    async fn attempt(&mut self, lessons: Lessons) -> anyhow::Result<Attempt> {
+    async fn attempt(&self, lessons: Lessons) -> anyhow::Result<Attempt> {
         let started_at = Timestamp::now();
         loads::lock(self.client, self.table).await?;
         loads::prepare(self.client, self.table).await?;
@@ -254,8 +259,12 @@ impl StreamLoad<'_> {
             None
         };
         let beside = exists || pending.tombstones > 0 || lessons.tombstones;
+        let mut columns = before.clone().unwrap_or_else(Columns::new);
+        lessons
+            .pins
+            .iter()
+            .for_each(|(path, kind)| columns.pin(path, *kind));
         let mut filling = if beside {
-            let columns = before.clone().unwrap_or_else(Columns::new);
             Staging::beside(self.client, self.table, &columns).await?
         } else {
             Staging::as_target(self.client, self.table).await?
@@ -264,7 +273,7 @@ impl StreamLoad<'_> {
         let loaded_at = started_at.as_microsecond() - EPOCH_MICROS;
         let beginning = Beginning {
             stream: self.stream.as_str(),
-            columns: before.clone().unwrap_or_else(Columns::new),
+            columns,
             pins: lessons.pins.clone(),
             tolerance: Tolerance {
                 limit: self.request.max_rejects.of(pending.rows()),
@@ -273,11 +282,14 @@ impl StreamLoad<'_> {
             tombstones_expected: beside,
             loaded_at,
         };
-        let newer = lessons.newer.as_deref().unwrap_or_default();
-        let fed = match self
-            .fill(&mut filling, beginning, &pending, &ids, newer)
-            .await?
-        {
+        let pipeline = Pipeline {
+            storage: self.storage,
+            stop: self.stop,
+            pending: &pending,
+            ids: &ids,
+            newer: lessons.newer.as_deref().unwrap_or_default(),
+        };
+        let fed = match pipeline.fill(&mut filling, beginning).await? {
             Filled::Rows(fed) => fed,
             Filled::Damaged(damaged) => return Ok(Attempt::Again(Lessons { damaged, ..lessons })),
             Filled::Halted(Halt::Restart(pins)) => {
@@ -366,116 +378,6 @@ impl StreamLoad<'_> {
         loads::record_columns(self.client, self.table, &columns, ids[0]).await?;
         Ok(Attempt::Done(outcome))
     }
-
-    /// Reads parts, turns them into rows and copies these, all three at the same time.
-    async fn fill(
-        &self,
-        filling: &mut Staging<'_>,
-        beginning: Beginning,
-        pending: &Pending,
-        ids: &[i64],
-        newer: &[(i64, Part)],
-    ) -> anyhow::Result<Filled> {
-        let (to_feed, parts) = mpsc::channel(PARTS_AHEAD);
-        let (to_copy, steps) = mpsc::channel(STEPS_AHEAD);
-        let feed = Feed::new(beginning, to_copy);
-        let feeding = tokio::task::spawn_blocking(move || feed.run(parts));
-        let fetching = self.fetch(to_feed, pending, ids, newer);
-        // A failed COPY lets go of the steps, the feed of the parts, and so the fetching ends as well.
-        let (fetched, copied) = tokio::join!(fetching, self.copy(filling, steps, pending));
-        let fed = feeding.await.context("the thread that reads rows")?;
-        copied?;
-        if let Some(damaged) = fetched? {
-            return Ok(Filled::Damaged(damaged));
-        }
-        Ok(match fed {
-            Ok(fed) => Filled::Rows(fed),
-            Err(Halt::Torn { key, source }) => {
-                let part = pending.parts.iter().find(|pending| pending.part.key == key);
-                let why = format!("its part {key} cannot be unpacked: {source}");
-                let mut damaged = pending.damaged.clone();
-                damaged.extend(part.map(|part| (part.manifest.clone(), why)));
-                Filled::Damaged(damaged)
-            }
-            Err(halt) => Filled::Halted(halt),
-        })
-    }
-
-    async fn copy(
-        &self,
-        filling: &mut Staging<'_>,
-        mut steps: mpsc::Receiver<Step>,
-        pending: &Pending,
-    ) -> anyhow::Result<()> {
-        let progress = Progress::new("rows", Some(pending.rows()));
-        while let Some(step) = steps.recv().await {
-            if self.stop.is_cancelled() {
-                return Err(anyhow!(Stopped));
-            }
-            if let Step::Rows { rows, .. } = &step {
-                progress.inc(*rows);
-            }
-            filling.take(step).await?;
-        }
-        filling.finish().await
-    }
-
-    /// Gives the feed each part, until one is not what its manifest promises; then the rest is only checked,
-    /// so that one more attempt is enough.
-    async fn fetch(
-        &self,
-        to_feed: mpsc::Sender<Fetched>,
-        pending: &Pending,
-        ids: &[i64],
-        newer: &[(i64, Part)],
-    ) -> anyhow::Result<Option<BTreeMap<String, String>>> {
-        let mut damaged = BTreeMap::new();
-        let mut to_feed = Some(to_feed);
-        let again = newer.iter().map(|(load_id, part)| (*load_id, part, None));
-        let first = ids.iter().zip(&pending.parts);
-        let first = first.map(|(load_id, it)| (*load_id, &it.part, Some(&it.manifest)));
-        for (load_id, part, manifest) in again.chain(first) {
-            if self.stop.is_cancelled() {
-                return Err(anyhow!(Stopped));
-            }
-            match read_part(self.storage, part).await? {
-                Checked::Whole(body) => {
-                    let Some(feed) = &to_feed else { continue };
-                    let again = manifest.is_none();
-                    if feed
-                        .send(Fetched {
-                            load_id,
-                            again,
-                            key: part.key.clone(),
-                            body,
-                        })
-                        .await
-                        .is_err()
-                    {
-                        return Ok(None);
-                    }
-                }
-                Checked::Damaged(why) => match manifest {
-                    Some(manifest) => {
-                        damaged.insert(manifest.clone(), why);
-                        to_feed = None;
-                    }
-                    None => warn!("could not read a part again that was loaded before: {why}"),
-                },
-            }
-        }
-        if damaged.is_empty() {
-            return Ok(None);
-        }
-        damaged.extend(pending.damaged.clone());
-        Ok(Some(damaged))
-    }
-}
-
-enum Filled {
-    Rows(Fed),
-    Damaged(BTreeMap<String, String>),
-    Halted(Halt),
 }
 
 async fn exists(client: &Client, table: &Table) -> anyhow::Result<bool> {

@@ -98,6 +98,7 @@ impl From<JsonError> for Fault {
     fn from(error: JsonError) -> Fault {
         let reason = match error.error_type {
             JsonErrorType::LoneLeadingSurrogateInHexEscape
+            | JsonErrorType::UnexpectedEndOfHexEscape
             | JsonErrorType::InvalidUnicodeCodePoint => Reason::Surrogate,
             JsonErrorType::RecursionLimitExceeded => Reason::TooDeep,
             _ => Reason::Malformed,

@@ -1,6 +1,6 @@
 //! Rows set aside: why, where they stood, and their raw text, kept beside the load that met them.
 
-use std::str::FromStr;
+use std::{collections::BTreeMap, str::FromStr};
 
 use anyhow::Context as _;
 use common::task::Closing;
@@ -86,9 +86,52 @@ impl Reject {
             raw: raw_text(line),
         }
     }
+}
 
-    pub fn bytes(&self) -> usize {
-        self.raw.len() + self.detail.len() + self.source_key.len()
+/// Rejects wait for one another up to this size, since each visit of theirs ends the COPY.
+const WAITING_BYTES: usize = 4 << 20;
+
+/// Rejects on their way, and the count of all there were.
+#[derive(Debug, Default)]
+pub struct SetAside {
+    waiting: Vec<Reject>,
+    bytes: usize,
+    reasons: BTreeMap<Reason, u64>,
+    last: String,
+}
+
+impl SetAside {
+    pub fn add(&mut self, reject: Reject) {
+        *self.reasons.entry(reject.reason).or_default() += 1;
+        self.last = format!(
+            "{} row {}, {}",
+            reject.source_key, reject.source_row, reject.detail
+        );
+        self.bytes += reject.raw.len() + reject.detail.len() + reject.source_key.len();
+        self.waiting.push(reject);
+    }
+
+    pub fn count(&self) -> u64 {
+        self.reasons.values().sum()
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.bytes >= WAITING_BYTES
+    }
+
+    pub fn take(&mut self) -> Vec<Reject> {
+        self.bytes = 0;
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// How many of each reason, and the place of the last one.
+    pub fn summary(&self) -> String {
+        let reasons: Vec<String> = self
+            .reasons
+            .iter()
+            .map(|(reason, count)| format!("{count} {reason}"))
+            .collect();
+        format!("{}; the last: {}", reasons.join(", "), self.last)
     }
 }
 

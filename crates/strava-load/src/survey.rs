@@ -9,7 +9,7 @@ use crate::{
     flatten::Leaves,
     lattice::{Fit, Scalar, Seen, Type, Value},
     reasons::{Fault, Reason},
-    tree::Tree,
+    tree::{Tree, WHOLE},
     value::{Checker, Look, out_of_range},
 };
 
@@ -151,7 +151,14 @@ impl Survey {
             let keys: Vec<String> = tree.keys(node).into_iter().map(str::to_owned).collect();
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
             let pinned = pins.get(&crate::names::path(&keys)).copied();
-            let kind = pinned.unwrap_or_else(|| profile.kind(tolerant));
+            let whole = node == WHOLE;
+            let kind = pinned.unwrap_or_else(|| {
+                if whole {
+                    Type::Json
+                } else {
+                    profile.kind(tolerant)
+                }
+            });
             let index = columns.add(&keys, kind, changes);
             columns.at(index).wide = profile.scalars.and(profile.elements).is_wide();
             tree.set_column(node, index);
