@@ -27,6 +27,8 @@ BIN = Path(sys.executable).parent
 READY_SECONDS = 180
 STOP_SECONDS = 20
 ENDED = {"success", "failed"}
+# Logs are read as files here; their servers would listen on every address, on fixed ports.
+OPTIONS = {"scheduler": ["--skip-serve-logs"], "triggerer": ["--skip-serve-logs"]}
 
 
 class LocalAirflow:
@@ -105,7 +107,7 @@ class LocalAirflow:
         log = (self.home / f"{name}.log").open("ab")
         # In a group of its own: Ctrl-C is for us, who then stop the parts in order.
         self.parts[name] = subprocess.Popen(
-            [*parent_death(), BIN / "airflow", name],
+            [*parent_death(), BIN / "airflow", name, *OPTIONS.get(name, [])],
             env=self.environment, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
             cwd=self.home, process_group=0,
         )  # fmt: skip

@@ -75,6 +75,12 @@ class StandIn:
     def runs(self, athlete: str) -> list[str]:
         return self._lines(f"{athlete}/runs")
 
+    def await_runs(self, athlete: str, number: int, seconds: float = 20) -> None:
+        deadline = time.monotonic() + seconds
+        while len(self.runs(athlete)) < number:
+            assert time.monotonic() < deadline, f"the task of athlete {athlete} did not run {number} times"
+            time.sleep(0.05)
+
     def ends(self, athlete: str) -> list[str]:
         return self._lines(f"{athlete}/ends")
 

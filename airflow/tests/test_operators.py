@@ -10,7 +10,7 @@ OPERATORS = [StravaToS3Operator, S3ToSupabaseOperator, DbtOperator, WeatherBackf
 
 
 class TaskInstance:
-    dag_id, task_id, run_id, map_index, max_tries = "d", "t", "scheduled__2026-11-22T03:30:00+00:00", -1, 3
+    dag_id, task_id, run_id, map_index, max_tries, try_number = "d", "t", "scheduled__2026-11-22T03:30:00+00:00", -1, 3, 1
 
 
 CONTEXT = {"run_id": TaskInstance.run_id, "ti": TaskInstance()}

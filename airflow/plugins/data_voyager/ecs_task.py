@@ -60,8 +60,11 @@ class EcsTaskOperator(EcsRunTaskOperator):
         return self._told(context)
 
     def execute_complete(
-        self, context: Context, event: dict[str, Any] | None = None
+        self, context: Context, event: dict[str, Any] | None = None, try_number: int | None = None
     ) -> dict[str, Any] | None:
+        if try_number != context["ti"].try_number:
+            # Airflow 3.0 resumes a retry where the failed try was resumed, with that one's event.
+            return self.execute(context)
         self._configure(context)
         event = validate_execute_complete_event(event)
         if event["status"] != "success":
@@ -74,8 +77,12 @@ class EcsTaskOperator(EcsRunTaskOperator):
         """Defers to our own trigger, and no longer than `execution_timeout`, which Airflow forgets here."""
         if isinstance(trigger, TaskDoneTrigger):
             trigger = EcsTaskTrigger(container=self.task_name, **trigger.serialize()[1])
-        timeout = self.execution_timeout or timeout
-        super().defer(trigger=trigger, method_name=method_name, kwargs=kwargs, timeout=timeout)
+        super().defer(
+            trigger=trigger,
+            method_name=method_name,
+            kwargs={**(kwargs or {}), "try_number": self._try_number},
+            timeout=self.execution_timeout or timeout,
+        )
 
     def on_kill(self) -> None:
         self._killed = True
@@ -101,6 +108,7 @@ class EcsTaskOperator(EcsRunTaskOperator):
         }
         # Who started it: the same for every retry, another one once a person clears the task.
         ti = context["ti"]
+        self._try_number = ti.try_number
         self._owner = generate_uuid(*map(str, [ti.dag_id, ti.task_id, ti.run_id, ti.map_index, ti.max_tries]))
 
     def _start_task(self) -> None:
