@@ -108,6 +108,12 @@ pub async fn run(
     tally
         .more
         .insert("activities_unfinished".to_owned(), json!(unfinished));
+    let sent = stage.topic.acknowledged();
+    info!(
+        readings.count = sent,
+        activities.done = done,
+        "sent {sent} readings, {done} activities have their weather"
+    );
     tally.close(stage, end)
 }
 

@@ -168,4 +168,13 @@ mod tests {
                 .starts_with("line 1: no column location_id")
         );
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_locations_or_a_line(csv: Vec<u8>) {
+            if let Err(reason) = parse(&csv) {
+                proptest::prop_assert!(reason.starts_with("line "), "{}", reason);
+            }
+        }
+    }
 }

@@ -113,6 +113,7 @@ pub struct OpenMeteo {
     vitals: Vitals,
     stop: CancellationToken,
     spent: Spent,
+    has_answered: bool,
 }
 
 impl OpenMeteo {
@@ -139,11 +140,17 @@ impl OpenMeteo {
             vitals,
             stop,
             spent: Spent::default(),
+            has_answered: false,
         })
     }
 
     pub fn spent(&self) -> Spent {
         self.spent
+    }
+
+    /// Whether any call was answered well.
+    pub fn has_answered(&self) -> bool {
+        self.has_answered
     }
 
     /// The running slot at every spot, one element each, in their order.
@@ -333,7 +340,10 @@ impl OpenMeteo {
             );
         }
         match &outcome {
-            Ok(_) => self.vitals.ready(metrics::READY_OPEN_METEO),
+            Ok(_) => {
+                self.has_answered = true;
+                self.vitals.ready(metrics::READY_OPEN_METEO);
+            }
             Err(Error::Rejected(_)) => {}
             Err(error) => self
                 .vitals

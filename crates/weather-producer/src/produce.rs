@@ -11,7 +11,7 @@ use common::vitals::Vitals;
 use common::weather::Source;
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::clock::Clock;
 use crate::locations::Location;
@@ -85,6 +85,13 @@ pub async fn once(
     if let Err(error) = stage.deliver().await {
         end = End::Failed(error);
     }
+    let sent = stage.topic.acknowledged();
+    info!(
+        readings.count = sent,
+        topic = stage.topic.name(),
+        "sent {sent} readings to {}",
+        stage.topic.name()
+    );
     tally.close(stage, end)
 }
 
@@ -102,7 +109,7 @@ pub async fn stream(
     let mut known = Known::default();
     let made = stage.make_topic(FOR_EVER).await;
     if stage.stop.is_cancelled() {
-        return tally.close(stage, End::Done);
+        return tally.close(stage, End::Stopped);
     }
     made?;
     let all: Vec<_> = locations.iter().collect();
@@ -120,7 +127,7 @@ pub async fn stream(
         "stopped, delivering what waits"
     );
     let end = match stage.topic.settle(DRAIN).await {
-        Ok(true) => End::Done,
+        Ok(true) => End::Stopped,
         Ok(false) => End::Failed(anyhow!(
             "Kafka did not take {} readings before the end",
             stage.topic.waiting()
@@ -182,12 +189,12 @@ impl Stage {
             }
             let pass = pass?;
             if let Some((error, count)) = pass.end {
-                if matches!(error, Error::Misconfigured(_)) && tally.is_empty() {
+                if matches!(error, Error::Misconfigured(_)) && !self.open_meteo.has_answered() {
                     return Err(anyhow!(Refused::new(error.to_string())));
                 }
                 self.vitals.add(&metrics::MISSED, &[], count as f64);
                 tally.missed += count as u64;
-                error!(
+                warn!(
                     error = error.to_string(),
                     locations.count = count,
                     "missed a slot of {count} locations"
@@ -255,13 +262,6 @@ impl Stage {
             self.topic.send(record, &self.stop).await?;
         }
         pass.end = answers.end.map(|error| (error, locations.len() - answered));
-        if let Some((error, count)) = &pass.end {
-            warn!(
-                error = error.to_string(),
-                locations.count = count,
-                "left {count} locations out"
-            );
-        }
         Ok(pass)
     }
 }

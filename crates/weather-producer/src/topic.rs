@@ -27,6 +27,8 @@ pub use create::NewTopic;
 /// librdkafka's own: what waits for an acknowledgement when the broker is away.
 const MAX_WAITING_MESSAGES: usize = 100_000;
 const MAX_WAITING_KIB: usize = 64 * 1024;
+/// So many records between two looks at what is sent and waits, for the metrics.
+const SHOW_EVERY: u64 = 1_024;
 /// Between two looks at what came back.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
@@ -46,6 +48,7 @@ pub struct Topic {
     producer: Option<Arc<ThreadedProducer<Courier>>>,
     deliveries: Arc<Deliveries>,
     vitals: Vitals,
+    sent: u64,
     backoff: Duration,
 }
 
@@ -80,6 +83,7 @@ impl Topic {
             producer,
             deliveries,
             vitals,
+            sent: 0,
             backoff: FIRST_BACKOFF,
         })
     }
@@ -103,7 +107,10 @@ impl Topic {
     /// # Errors
     /// Stopped while there was no room, or a configuration that librdkafka refuses.
     pub async fn send(&mut self, record: Record, stop: &CancellationToken) -> anyhow::Result<()> {
-        self.vitals.add(&metrics::SENT, &[], 1.0);
+        self.sent += 1;
+        if self.sent.is_multiple_of(SHOW_EVERY) {
+            self.show();
+        }
         let mut record = record;
         loop {
             match self.try_send(record)? {
@@ -150,9 +157,8 @@ impl Topic {
         let give_up_at = Instant::now() + patience;
         loop {
             self.send_again().await?;
-            let waiting = self.waiting();
-            self.vitals.set(&metrics::WAITING, &[], waiting as f64);
-            if waiting == 0 {
+            self.show();
+            if self.waiting() == 0 {
                 self.backoff = FIRST_BACKOFF;
                 return Ok(true);
             }
@@ -205,6 +211,12 @@ impl Topic {
             }
         }
         Ok(())
+    }
+
+    fn show(&self) {
+        self.vitals.set(&metrics::SENT, &[], self.sent as f64);
+        self.vitals
+            .set(&metrics::WAITING, &[], self.waiting() as f64);
     }
 
     async fn pause(&mut self) {

@@ -292,4 +292,19 @@ mod tests {
         let short = body.replace("[3600,7200]", "[3600]");
         assert!(matches!(read(short.as_bytes(), 1), Err(Error::Broken(_))));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_an_answer_or_broken(body: Vec<u8>, count in 0..3_usize) {
+            drop(read(&body, count));
+        }
+
+        #[test]
+        fn a_damaged_answer_never_panics(at in 0..900_usize, byte: u8) {
+            let mut body = current(&values("-14.40")).into_bytes();
+            let at = at % body.len();
+            body[at] = byte;
+            drop(read(&body, 1));
+        }
+    }
 }

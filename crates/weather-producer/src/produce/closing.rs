@@ -30,6 +30,8 @@ pub struct Tally {
 #[derive(Debug)]
 pub enum End {
     Done,
+    /// As a stream ends: whatever the service refused it will be asked for again.
+    Stopped,
     /// A limit that is used up for longer than anybody waits.
     Spent {
         resume_at: Timestamp,
@@ -57,11 +59,6 @@ impl Tally {
             locations,
             ..Self::default()
         }
-    }
-
-    /// Nothing was answered yet, neither well nor badly.
-    pub fn is_empty(&self) -> bool {
-        self.unchanged == 0 && self.missed == 0 && self.refused.is_empty()
     }
 
     /// The service has nothing for a location. It is named once, by its id and never by its place.
@@ -99,8 +96,9 @@ impl Tally {
         }
         counts.extend(self.more);
         let mut closing = Closing::done(counts);
+        let names_refused = !matches!(end, End::Stopped);
         match end {
-            End::Done => {}
+            End::Done | End::Stopped => {}
             End::Spent { resume_at } => {
                 closing.complete = false;
                 closing.resume_at = Some(resume_at);
@@ -110,7 +108,7 @@ impl Tally {
                 closing.failure = Some(error);
             }
         }
-        if !self.refused.is_empty() && closing.failure.is_none() {
+        if names_refused && !self.refused.is_empty() && closing.failure.is_none() {
             let named = self
                 .refused
                 .iter()

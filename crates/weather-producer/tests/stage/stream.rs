@@ -148,3 +148,15 @@ async fn restarted_at_seeded_moments_no_reading_is_two_documents() {
         .collect();
     assert_eq!(contents.len(), readings.len());
 }
+
+#[tokio::test]
+async fn a_location_without_data_is_no_failure_of_a_stream() {
+    let world = World::start_at("2026-10-03T00:00:01Z").await;
+    let mut places = places(3);
+    let csv = "location_id,name,latitude,longitude,timezone\npole,Pole,-89.9,0,\n";
+    places.extend(weather_producer::locations::parse(csv.as_bytes()).unwrap());
+    let closing = stream_until(&world, &places, "2026-10-03T00:31:00Z").await;
+    assert!(closing.failure.is_none(), "{closing:?}");
+    assert_eq!(count(&closing, "failed"), 1);
+    assert!(readings(&world.topic()).len() >= 3 * 3);
+}
