@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import time
 import urllib.request
 from pathlib import Path
 
@@ -90,16 +91,14 @@ class World:
         tables = self.query(
             "select format('%I.%I', schemaname, tablename) from pg_tables where schemaname = 'strava' order by 1"
         )
-        return {
-            table: self.one(f"select md5(string_agg(concat(xmin, '/', ctid, '/', _id), ',' order by _athlete_id, _id, _origin)) from {table}")
-            for (table,) in tables
-        }
+        version = "concat(xmin, '/', ctid, '/', _id)"
+        order = "_athlete_id, _id, _origin"
+        digest = f"md5(string_agg({version}, ',' order by {order}))"
+        return {table: self.one(f"select {digest} from {table}") for (table,) in tables}
 
 
 def wait_for(condition, what: str, seconds: float = 60) -> None:
     """Waits for an effect with a deadline."""
-    import time
-
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds} s for {what}"

@@ -1,6 +1,7 @@
 """What changes at Strava between two runs arrives at every station; what looks like a fault is refused."""
 
 import pytest
+
 from conftest import World
 
 
@@ -14,9 +15,8 @@ def world(state):
 
 
 def newest(world, count: int) -> list[tuple]:
-    return world.query(
-        f"select id, distance from strava.ods_strava__activities where not _deleted order by start_date desc limit {count}"
-    )
+    living = "strava.ods_strava__activities where not _deleted"
+    return world.query(f"select id, distance from {living} order by start_date desc limit {count}")
 
 
 def test_an_added_an_edited_a_backdated_and_a_deleted_activity_arrive_in_one_run(world):

@@ -8,6 +8,7 @@ from math import ceil
 from pathlib import Path
 
 import pytest
+
 from conftest import World, demo
 
 

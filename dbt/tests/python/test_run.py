@@ -8,9 +8,9 @@ import sys
 
 import psycopg
 import pytest
-from conftest import DBT
 
 import database_url as address
+from conftest import DBT
 from errors import Refused
 
 SECRET = "s3cr%40t"  # s3cr@t

@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+
 from browser import Browser, until
 from conftest import DBT
 from landed import TODAY, as_export, fill, history
