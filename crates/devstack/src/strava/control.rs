@@ -98,7 +98,10 @@ impl Control {
                 .oldest_first()
                 .map(|activity| activity.facts.id)
                 .max();
-            let start = self.0.clock.now() - SignedDuration::from_hours(1);
+            let now = self.0.clock.now();
+            // Strava's times are whole seconds.
+            let start = Timestamp::from_second(now.as_second()).context("time of an activity")?
+                - SignedDuration::from_hours(1);
             let next_id = newest.unwrap_or_default() + ID_STEP;
             let text = generate::single(self.0.athlete_id, next_id, start);
             let mut summary: Payload = text.parse().context("made-up activity")?;
