@@ -7,6 +7,7 @@ local_airflow.py run DAG […]     one run of each DAG to its end, with the tabl
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -18,7 +19,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -123,10 +124,8 @@ class LocalAirflow:
             signal_group(self.parts[name], signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
         for part in self.parts.values():
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 part.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                pass
             signal_group(part, signal.SIGKILL)
             part.wait()
         self.parts.clear()
@@ -168,14 +167,14 @@ class LocalAirflow:
         known = {run["dag_run_id"] for run in self.runs(dag)}
         due = self.call("GET", f"/api/v2/dags/{dag}")["next_dagrun_run_after"]
         self.unpause(dag)
-        if due is None or datetime.fromisoformat(due) > datetime.now(timezone.utc):
+        if due is None or datetime.fromisoformat(due) > datetime.now(UTC):
             return self.trigger(dag)
         new = lambda: [run["dag_run_id"] for run in self.runs(dag) if run["dag_run_id"] not in known]  # noqa: E731
         return self._wait_until(f"the due run of {dag} has started", new, 60)[0]
 
     def trigger(self, dag: str) -> str:
         """Starts a run and returns its id, which has the date that the landing keys need."""
-        now = datetime.now(timezone.utc)
+        now = datetime.now(UTC)
         body = {"dag_run_id": f"manual__{now.isoformat()}", "logical_date": now.isoformat()}
         return self.call("POST", f"/api/v2/dags/{dag}/dagRuns", body)["dag_run_id"]
 
@@ -272,10 +271,8 @@ def parent_death() -> list[str]:
 
 
 def signal_group(part: subprocess.Popen, number: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):  # it has ended, and so have its children
         os.killpg(part.pid, number)
-    except ProcessLookupError:
-        pass  # it has ended, and so have its children
 
 
 def create_database(url: str, name: str) -> None:
@@ -294,10 +291,22 @@ def table(airflow: LocalAirflow, dag: str, run_id: str) -> str:
     """The tasks of a run for a person."""
     rows = [("task", "state", "tries", "seconds", "came of it")]
     for task in airflow.tasks(dag, run_id):
-        name = task["task_id"] + (f" [{task['rendered_map_index'] or task['map_index']}]" if task["map_index"] >= 0 else "")
-        rows.append((name, task["state"] or "-", str(task["try_number"]), f"{task['duration'] or 0:.1f}", outcome(airflow, task)))
+        name = task["task_id"] + (
+            f" [{task['rendered_map_index'] or task['map_index']}]" if task["map_index"] >= 0 else ""
+        )
+        rows.append(
+            (
+                name,
+                task["state"] or "-",
+                str(task["try_number"]),
+                f"{task['duration'] or 0:.1f}",
+                outcome(airflow, task),
+            )
+        )
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0])).rstrip() for row in rows)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)).rstrip() for row in rows
+    )
 
 
 def outcome(airflow: LocalAirflow, task: dict) -> str:
@@ -324,7 +333,7 @@ def follow(airflow: LocalAirflow, dag: str) -> bool:
             if task["state"] and seen.get(key) != task["state"]:
                 seen[key] = task["state"]
                 name = task["task_id"] + (f"[{task['map_index']}]" if task["map_index"] >= 0 else "")
-                print(f"  {datetime.now():%H:%M:%S} {name}: {task['state']}", flush=True)
+                print(f"  {time.strftime('%H:%M:%S')} {name}: {task['state']}", flush=True)
         if run["state"] in ENDED:
             print(f"\n{table(airflow, dag, run_id)}\n\n{dag}: {run['state']}", flush=True)
             return run["state"] == "success"

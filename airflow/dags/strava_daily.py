@@ -14,10 +14,11 @@ Clearing a task is safe: the same run id writes the same keys, and a load that h
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from airflow.exceptions import AirflowFailException
 from airflow.sdk import DAG, task
+
 from data_voyager import settings
 from data_voyager.defaults import STRAVA_ODS, task_defaults
 from data_voyager.operators import S3ToSupabaseOperator, StravaToS3Operator
@@ -25,7 +26,7 @@ from data_voyager.operators import S3ToSupabaseOperator, StravaToS3Operator
 with DAG(
     "strava_daily",
     schedule="30 3 * * *",
-    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
     default_args=task_defaults(),
@@ -47,9 +48,7 @@ with DAG(
         execution_timeout=timedelta(hours=6),  # a long history waits for many quarter hours
         map_index_template="{{ task.athlete_id or 'athlete' }}",
     ).expand(athlete_id=athletes())
-    load = S3ToSupabaseOperator(
-        task_id="strava_load", source="strava", trigger_rule="all_done", outlets=[STRAVA_ODS]
-    )
+    load = S3ToSupabaseOperator(task_id="strava_load", source="strava", trigger_rule="all_done", outlets=[STRAVA_ODS])
 
     extract >> load
     [extract, load] >> any_failed()

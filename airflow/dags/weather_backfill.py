@@ -9,16 +9,17 @@ the next run goes on from there, in whichever run it comes.
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from airflow.sdk import DAG
+
 from data_voyager.defaults import STRAVA_ODS, task_defaults
 from data_voyager.operators import WeatherBackfillOperator
 
 with DAG(
     "weather_backfill",
     schedule=[STRAVA_ODS],
-    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
     default_args=task_defaults(),

@@ -7,7 +7,7 @@ import secrets
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from local_airflow import LocalAirflow
@@ -64,10 +64,8 @@ def kill_workers(airflow: LocalAirflow) -> int:
     workers = [pid for pid in descendants(airflow.parts["scheduler"].pid) if b"LocalExecutor" in command(pid)]
     victims = [pid for worker in workers if (below := descendants(worker)) for pid in (worker, *below)]
     for pid in victims:
-        try:
+        with suppress(ProcessLookupError):  # it ended with the one before
             os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # it ended with the one before
     return len(victims)
 
 

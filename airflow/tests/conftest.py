@@ -28,7 +28,6 @@ os.environ.update(
     AIRFLOW__DATA_VOYAGER__SUBNETS="subnet-1, subnet-2",
     AIRFLOW__DATA_VOYAGER__SECURITY_GROUPS="sg-1",
     AIRFLOW__DATA_VOYAGER__LOG_PREFIX="data-voyager",
-    
 )
 os.environ.setdefault("AWS_DEFAULT_REGION", "eu-central-1")
 sys.path += [str(AIRFLOW), str(AIRFLOW / "plugins")]

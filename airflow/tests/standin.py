@@ -23,7 +23,8 @@ case "$2" in
   incomplete) echo '{"task":"strava-extract","status":"succeeded","complete":false,"resume_at":"2026-11-25T00:15:00Z"}'
     echo ended >> ends; exit 0 ;;
 esac
-[ "$1" = 0 ] || echo '{"timestamp":"t","level":"ERROR","message":"the token was refused: run auth login","task":"strava-extract"}'
+refused='{"timestamp":"t","level":"ERROR","message":"the token was refused: run auth login","task":"strava-extract"}'
+[ "$1" = 0 ] || echo "$refused"
 status=succeeded; [ "$1" = 0 ] || status=failed
 echo "{\"task\":\"strava-extract\",\"command\":\"api\",\"status\":\"$status\",\"complete\":true,\"number\":$number}"
 echo ended >> ends

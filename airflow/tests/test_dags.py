@@ -6,6 +6,7 @@ import sys
 from datetime import timedelta
 
 import pytest
+
 from conftest import AIRFLOW
 
 EXPECTED = {"strava_daily", "marts", "weather_hourly", "weather_backfill"}
@@ -63,14 +64,17 @@ for file in sorted(glob.glob(sys.argv[1] + "/*.py")): runpy.run_path(file)
 
 def test_every_dag_says_what_it_is_and_every_task_can_end(bag):
     for dag in bag.dags.values():
-        assert dag.doc_md and dag.doc_md.strip().startswith(f"### {dag.dag_id}")
-        assert dag.max_active_runs == 1 and dag.catchup is False
+        assert dag.doc_md
+        assert dag.doc_md.strip().startswith(f"### {dag.dag_id}")
+        assert dag.max_active_runs == 1
+        assert dag.catchup is False
         for task in dag.tasks:
             arguments = task.partial_kwargs if task.is_mapped else task.__dict__
             assert arguments.get("execution_timeout"), f"{dag.dag_id}.{task.task_id} may run for ever"
             assert task.owner == "data-voyager"
             if task.task_id != "any_failed":
-                assert task.retries == 3 and task.retry_exponential_backoff
+                assert task.retries == 3
+                assert task.retry_exponential_backoff
                 assert task.retry_delay == timedelta(minutes=2)
                 assert task.on_failure_callback
 
@@ -78,9 +82,12 @@ def test_every_dag_says_what_it_is_and_every_task_can_end(bag):
 def test_a_failed_athlete_stops_neither_the_load_nor_the_red_end(bag):
     dag = bag.dags["strava_daily"]
     extract, load, end = (dag.get_task(name) for name in ("strava_extract", "strava_load", "any_failed"))
-    assert extract.is_mapped and extract.pool == "strava"
-    assert load.trigger_rule == "all_done" and load.upstream_task_ids == {"strava_extract"}
-    assert end.trigger_rule == "one_failed" and end.upstream_task_ids == {"strava_extract", "strava_load"}
+    assert extract.is_mapped
+    assert extract.pool == "strava"
+    assert load.trigger_rule == "all_done"
+    assert load.upstream_task_ids == {"strava_extract"}
+    assert end.trigger_rule == "one_failed"
+    assert end.upstream_task_ids == {"strava_extract", "strava_load"}
     assert [asset.name for asset in load.outlets] == ["strava_ods"]
 
 
@@ -88,7 +95,8 @@ def test_the_readme_lists_every_dag_with_its_time(bag):
     text = (AIRFLOW / "README.md").read_text()
     for dag in bag.dags.values():
         assert f"`{dag.dag_id}`" in text
-    assert "03:30" in text and "hh:10" in text
+    assert "03:30" in text
+    assert "hh:10" in text
 
 
 def test_nothing_reads_a_file_or_the_environment():

@@ -3,6 +3,7 @@
 import pytest
 from airflow.exceptions import AirflowFailException
 from airflow.providers.amazon.aws.operators.ecs import EcsRunTaskOperator
+
 from data_voyager.operators import DbtOperator, S3ToSupabaseOperator, StravaToS3Operator, WeatherBackfillOperator
 from data_voyager.trigger import EcsTaskTrigger
 
@@ -10,7 +11,14 @@ OPERATORS = [StravaToS3Operator, S3ToSupabaseOperator, DbtOperator, WeatherBackf
 
 
 class TaskInstance:
-    dag_id, task_id, run_id, map_index, max_tries, try_number = "d", "t", "scheduled__2026-11-22T03:30:00+00:00", -1, 3, 1
+    dag_id, task_id, run_id, map_index, max_tries, try_number = (
+        "d",
+        "t",
+        "scheduled__2026-11-22T03:30:00+00:00",
+        -1,
+        3,
+        1,
+    )
 
 
 CONTEXT = {"run_id": TaskInstance.run_id, "ti": TaskInstance()}

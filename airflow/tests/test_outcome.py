@@ -2,6 +2,7 @@
 
 import pytest
 from airflow.exceptions import AirflowException, AirflowFailException
+
 from data_voyager.outcome import judge
 
 
@@ -39,7 +40,8 @@ def test_exit_2_is_not_retried():
 def test_too_much_memory_names_the_place_to_raise_it():
     retried, text = outcome_of(stopped(137, container_reason="OutOfMemoryError: Container killed due to memory usage"))
     assert retried
-    assert "OutOfMemoryError" in text and "iac/tasks.json" in text
+    assert "OutOfMemoryError" in text
+    assert "iac/tasks.json" in text
 
 
 def test_a_stopped_task_says_who_stopped_it():
@@ -59,7 +61,9 @@ def test_a_missing_secret_is_named_and_not_retried():
     assert "/data-voyager/local/strava/client-id" in text
 
 
-@pytest.mark.parametrize("reason", ["Capacity is unavailable at this time.", "CannotPullContainerError: i/o timeout", None])
+@pytest.mark.parametrize(
+    "reason", ["Capacity is unavailable at this time.", "CannotPullContainerError: i/o timeout", None]
+)
 def test_what_never_ran_for_want_of_room_or_image_is_retried(reason):
     retried, _ = outcome_of(stopped(None, reason))
     assert retried

@@ -1,4 +1,4 @@
-"""Real Airflow, real operators, the real programs: from a trigger to the marts, for three athletes, one of whom fails."""
+"""Real Airflow, real operators, the real programs: from a run to the marts, for three athletes, one of whom fails."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import airflow_world
-import ecs_world
 import psycopg2
 import pytest
+
+import airflow_world
+import ecs_world
 from conftest import ROOT
 
 pytestmark = pytest.mark.needs_airflow
@@ -142,7 +143,9 @@ def run(airflow, worlds):
 def await_marts(airflow, number: int) -> list[dict]:
     ended = lambda: [r for r in airflow.runs("marts") if r["state"] in ("success", "failed")]  # noqa: E731
     runs = airflow.wait_until(f"marts has run {number} times", lambda: len(ended()) >= number and ended(), 600)
-    assert [r["state"] for r in runs] == ["success"] * len(runs), str(airflow.log("marts", runs[-1]["dag_run_id"], "dbt_build"))[-3000:]
+    assert [r["state"] for r in runs] == ["success"] * len(runs), str(
+        airflow.log("marts", runs[-1]["dag_run_id"], "dbt_build")
+    )[-3000:]
     return runs
 
 
@@ -174,7 +177,8 @@ def test_the_athlete_whose_quota_ended_is_green_and_says_so(airflow, run):
     task = extract(airflow, run, "20210001")
     assert task["state"] == "success"
     closing = airflow.xcom("strava_daily", run, "strava_extract", map_index=task["map_index"])
-    assert closing["status"] == "succeeded" and closing["complete"] is False
+    assert closing["status"] == "succeeded"
+    assert closing["complete"] is False
 
 
 def test_the_other_arrives_whole_in_the_marts(run):
@@ -185,7 +189,8 @@ def test_rust_log_lines_have_their_levels(airflow, run):
     task = extract(airflow, run, "20210002")
     log = airflow.log("strava_daily", run, "strava_extract", 1, task["map_index"])
     ours = [line for line in log if str(line.get("event", "")).startswith("[")]
-    assert len(ours) >= 2 and {"info"} <= {line["level"] for line in ours}
+    assert len(ours) >= 2
+    assert {"info"} <= {line["level"] for line in ours}
 
 
 def test_the_next_run_finishes_what_the_quota_left(airflow, run):
@@ -201,7 +206,9 @@ def test_the_next_run_finishes_what_the_quota_left(airflow, run):
 
 def test_the_same_again_changes_no_table(airflow, run):
     def checksum():
-        return rows("select count(*), md5(string_agg(t::text, '|' order by t::text)) from strava.ods_strava__activities t")
+        return rows(
+            "select count(*), md5(string_agg(t::text, '|' order by t::text)) from strava.ods_strava__activities t"
+        )
 
     before, number = checksum(), len(airflow.runs("marts"))
     third = airflow.trigger("strava_daily")

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from conftest import AIRFLOW, ROOT
 
 UPSTREAM = ROOT.parent / "shared/data/airflow"
@@ -30,6 +31,7 @@ def test_mwaa_and_the_local_environment_have_the_same_airflow_and_provider(versi
     assert mwaa["apache-airflow"] == local["apache-airflow"] == version
     for name in ("apache-airflow", "apache-airflow-providers-amazon"):
         assert mwaa[name] == local[name] == pins(AIRFLOW / f"plugins/constraints-{version}.txt")[name]
-    assert f'--constraint "/usr/local/airflow/plugins/constraints-{version}.txt"' in (
-        AIRFLOW / f"requirements{suffix}.txt"
-    ).read_text().splitlines()
+    assert (
+        f'--constraint "/usr/local/airflow/plugins/constraints-{version}.txt"'
+        in (AIRFLOW / f"requirements{suffix}.txt").read_text().splitlines()
+    )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 import airflow_world
 import ecs_world
-import pytest
 from standin import StandIn
 
 pytestmark = pytest.mark.needs_airflow
@@ -49,6 +50,7 @@ def run(airflow, standin):
     airflow.unpause("marts")
     run_id = airflow.start_run("strava_daily")
     airflow.await_run("strava_daily", run_id)
+    airflow.wait_until("marts has run", lambda: [r for r in airflow.runs("marts") if r["state"] == "success"], 300)
     return run_id
 
 
@@ -76,15 +78,18 @@ def test_exit_2_is_not_retried_and_the_log_says_why(airflow, run, standin):
     assert (task["state"], task["try_number"]) == ("failed", 1)
     assert len(standin.runs("103")) == 1
     text = str(words(airflow, run, "103"))
-    assert "refused to run (exit 2" in text and "the token was refused: run auth login" in text
+    assert "refused to run (exit 2" in text
+    assert "the token was refused: run auth login" in text
 
 
 def test_the_failure_callback_names_task_log_and_closing_line(airflow, run):
     told = [line for line in words(airflow, run, "103") if "closing line:" in str(line.get("event"))]
     assert told, "the callback said nothing"
     event = str(told[0]["event"])
-    assert "strava_daily.strava_extract[2]" in event and f"run {run}" in event
-    assert "http://127.0.0.1" in event and '"status": "failed"' in event
+    assert "strava_daily.strava_extract[2]" in event
+    assert f"run {run}" in event
+    assert "http://127.0.0.1" in event
+    assert '"status": "failed"' in event
 
 
 def test_exit_137_is_retried_until_no_retry_is_left(airflow, run, standin):
@@ -98,7 +103,8 @@ def test_what_a_quota_ended_is_green_and_says_when_it_goes_on(airflow, run):
     index = task["map_index"]
     assert (task["state"], task["try_number"]) == ("success", 1)
     closing = airflow.xcom("strava_daily", run, "strava_extract", map_index=index)
-    assert closing["complete"] is False and closing["resume_at"] == "2026-11-25T00:15:00Z"
+    assert closing["complete"] is False
+    assert closing["resume_at"] == "2026-11-25T00:15:00Z"
     assert "2026-11-25T00:15:00Z" in airflow.xcom("strava_daily", run, "strava_extract", "note", index)
     warnings = [line for line in words(airflow, run, "104") if line.get("level") == "warning"]
     assert any("the next run goes on" in str(line["event"]) for line in warnings)
@@ -117,7 +123,11 @@ def test_lines_of_the_task_have_their_own_levels(airflow, run):
             # The line itself begins with its time; what quotes it does not.
             if text in str(line.get("event")) and str(line["event"]).startswith("["):
                 levels[text] = line["level"]
-    assert levels == {"fetched activities": "info", "waiting for the quota": "warning", "the token was refused": "error"}
+    assert levels == {
+        "fetched activities": "info",
+        "waiting for the quota": "warning",
+        "the token was refused": "error",
+    }
 
 
 def test_no_capacity_is_retried(airflow, run):
@@ -133,7 +143,6 @@ def test_the_others_are_loaded_and_the_run_is_red(airflow, run, standin):
 
 
 def test_the_load_s_asset_starts_the_marts(airflow, run, standin):
-    airflow.wait_until("marts has run", lambda: [r for r in airflow.runs("marts") if r["state"] == "success"], 120)
     assert (standin.folder / "dbt").read_text().splitlines()[:2] == ["build", "report"]
 
 
@@ -153,7 +162,7 @@ def test_a_missing_secret_is_named_and_not_retried(airflow, run, standin):
 HANG = "STRAVA_ATHLETE_ID=hang\n"
 
 
-@pytest.fixture()
+@pytest.fixture
 def hanging(airflow, standin, run):
     """A run of marts whose first task runs and does not end by itself."""
     import shutil
@@ -175,7 +184,7 @@ def hanging(airflow, standin, run):
 def test_a_task_that_a_person_marks_failed_is_stopped(airflow, standin, hanging, mode):
     run_id, pid = hanging
     waiting = "deferred" if mode == "deferrable" else "running"
-    airflow.wait_until("it waits", lambda: airflow.task("marts", run_id, "dbt_build")["state"] == waiting, 60)
+    airflow.wait_until("it waits", lambda: airflow.task("marts", run_id, "dbt_build")["state"] == waiting, 120)
     airflow.set_state("marts", run_id, "dbt_build", "failed")
     airflow_world.await_death(pid)
     assert standin.ends("hang") == ["stopped"], "the program got no SIGTERM"
@@ -186,7 +195,7 @@ def test_a_task_that_a_person_marks_failed_is_stopped(airflow, standin, hanging,
 def test_a_worker_that_dies_leaves_one_task_which_the_retry_takes_over(airflow, standin, hanging, mode):
     run_id, pid = hanging
     if mode == "deferrable":
-        airflow.wait_until("it waits", lambda: airflow.task("marts", run_id, "dbt_build")["state"] == "deferred", 60)
+        airflow.wait_until("it waits", lambda: airflow.task("marts", run_id, "dbt_build")["state"] == "deferred", 120)
         airflow.restart("triggerer")  # killed with -9; the trigger waits on in the next one
     else:
         time.sleep(3)
@@ -196,8 +205,10 @@ def test_a_worker_that_dies_leaves_one_task_which_the_retry_takes_over(airflow, 
     time.sleep(2)
     standin.go("hang")
     assert airflow.await_run("marts", run_id)["state"] == "success"
-    assert standin.runs("hang")[0].endswith(" build") and len(standin.runs("hang")) <= 2
-    assert standin.ends("hang")[0] == "ended" and standin.runs("hang").count(f"{run_id} build") == 1
+    assert standin.runs("hang")[0].endswith(" build")
+    assert len(standin.runs("hang")) <= 2
+    assert standin.ends("hang")[0] == "ended"
+    assert standin.runs("hang").count(f"{run_id} build") == 1
     closing = airflow.xcom("marts", run_id, "dbt_build")
     assert closing["number"] == 1
 

@@ -4,14 +4,23 @@ import json
 import logging
 
 import pytest
+
 from data_voyager.task_log import closing_line, read_line
 
 
 @pytest.mark.parametrize(
     ("line", "level", "text"),
     [
-        ('{"timestamp":"t","level":"INFO","message":"landed","landing.key":"a/b"}', logging.INFO, "landed landing.key=a/b"),
-        ('{"level":"WARN","fields":{"message":"waiting","seconds":4},"target":"x"}', logging.WARNING, "waiting seconds=4"),
+        (
+            '{"timestamp":"t","level":"INFO","message":"landed","landing.key":"a/b"}',
+            logging.INFO,
+            "landed landing.key=a/b",
+        ),
+        (
+            '{"level":"WARN","fields":{"message":"waiting","seconds":4},"target":"x"}',
+            logging.WARNING,
+            "waiting seconds=4",
+        ),
         ('{"level":"ERROR","message":"refused"}', logging.ERROR, "refused"),
         ('{"level":"TRACE","message":"byte"}', logging.DEBUG, "byte"),
         ('{"info":{"level":"error","msg":"1 of 3 FAIL"},"data":{"node":1}}', logging.ERROR, "1 of 3 FAIL"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.logs import AwsLogsHook
@@ -59,7 +59,7 @@ def closing_line(lines: Iterable[str]) -> dict[str, Any] | None:
 def show(logger: logging.Logger, event: dict[str, Any]) -> None:
     """Writes one CloudWatch event to Airflow's log, at its own level and with its own time."""
     level, text = read_line(event["message"])
-    at = datetime.fromtimestamp(event["timestamp"] / 1000, tz=timezone.utc)
+    at = datetime.fromtimestamp(event["timestamp"] / 1000, tz=UTC)
     logger.log(level, "[%s] %s", at.strftime("%H:%M:%S.%f")[:-3], text)
 
 
@@ -79,9 +79,7 @@ class TaskLog(AwsTaskLogFetcher):
     def forward(self) -> None:
         """Shows what is new. CloudWatch's hiccups are told and cost nothing: the token stays."""
         try:
-            for event in self.hook.get_log_events(
-                self.log_group, self.log_stream_name, continuation_token=self._token
-            ):
+            for event in self.hook.get_log_events(self.log_group, self.log_stream_name, continuation_token=self._token):
                 show(self.logger, event)
         except ClientError as error:
             if error.response["Error"]["Code"] != "ResourceNotFoundException":  # no line yet

@@ -43,9 +43,7 @@ class EcsTaskTrigger(TaskDoneTrigger):
     async def _wait(self) -> None:
         async with (
             await self._ecs().get_async_conn() as ecs,
-            await AwsLogsHook(
-                aws_conn_id=self.aws_conn_id, region_name=self.region
-            ).get_async_conn() as logs,
+            await AwsLogsHook(aws_conn_id=self.aws_conn_id, region_name=self.region).get_async_conn() as logs,
         ):
             token, failed = None, 0
             while True:
