@@ -2,16 +2,13 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
 use common::{
     kafka::KafkaArgs,
     storage::{LandingUrl, Storage},
-    task::{self, Refused},
+    task,
 };
-use rdkafka::{
-    admin::AdminClient,
-    error::{KafkaError, RDKafkaErrorCode},
-};
+use rdkafka::admin::AdminClient;
 
 use crate::{
     collection::{Address, Attempted as _, Collection},
@@ -63,9 +60,9 @@ async fn topics(kafka: &KafkaArgs, topic: &str, dead_letters: &str) -> anyhow::R
         .map_err(topic::refused)?;
     let (topic, dead_letters) = (topic.to_owned(), dead_letters.to_owned());
     tokio::task::spawn_blocking(move || {
-        let partitions = partitions_of(&admin, &topic)?
+        let partitions = topic::partitions(admin.inner(), &topic)?
             .with_context(|| format!("topic {topic} does not exist"))?;
-        let aside = match partitions_of(&admin, &dead_letters)? {
+        let aside = match topic::partitions(admin.inner(), &dead_letters)? {
             Some(_) => "is there",
             None => "will be created",
         };
@@ -74,31 +71,6 @@ async fn topics(kafka: &KafkaArgs, topic: &str, dead_letters: &str) -> anyhow::R
         ))
     })
     .await?
-}
-
-fn partitions_of(admin: &AdminClient<Quiet>, topic: &str) -> anyhow::Result<Option<usize>> {
-    let metadata = match admin.inner().fetch_metadata(Some(topic), LIMIT) {
-        Ok(metadata) => metadata,
-        Err(KafkaError::MetadataFetch(RDKafkaErrorCode::Authentication)) => {
-            return Err(anyhow!(Refused::new(
-                "Kafka refused the credentials: check the KAFKA_* settings"
-            )));
-        }
-        Err(error) => return Err(error).context("ask Kafka for its topics"),
-    };
-    let Some(known) = metadata.topics().iter().find(|known| known.name() == topic) else {
-        return Ok(None);
-    };
-    match known.error().map(RDKafkaErrorCode::from) {
-        None => Ok(Some(known.partitions().len())),
-        Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
-            Ok(None)
-        }
-        Some(code @ RDKafkaErrorCode::TopicAuthorizationFailed) => Err(anyhow!(Refused::new(
-            format!("Kafka refused topic {topic}: {code}")
-        ))),
-        Some(code) => bail!("ask Kafka for topic {topic}: {code}"),
-    }
 }
 
 async fn collection(address: Option<Address>) -> anyhow::Result<String> {

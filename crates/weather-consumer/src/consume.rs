@@ -174,6 +174,7 @@ async fn bury(mut asides: mpsc::Receiver<Aside>, desk: &Desk) {
         }) = asides.recv().await
         {
             let letter = Letter {
+                claim,
                 record: &record,
                 reason,
                 detail: &detail,

@@ -5,12 +5,13 @@ mod list;
 mod producer;
 mod replay;
 mod replayed;
+mod seen;
 
 use std::{fmt, str::FromStr};
 
 use common::weather;
 
-use crate::record::Record;
+use crate::record::{Claim, Record};
 
 pub use list::{Entry, list, print};
 pub use producer::DeadLetters;
@@ -74,6 +75,7 @@ pub const DECODE: &str = "decode";
 /// A record to be put aside.
 #[derive(Debug)]
 pub struct Letter<'r> {
+    pub claim: Claim,
     pub record: &'r Record,
     pub reason: Reason,
     pub detail: &'r str,

@@ -37,7 +37,7 @@ pub(crate) use holdings::{QUEUE_LETTERS, QUEUE_ROWS};
 const POLL: Duration = Duration::from_millis(100);
 const BURST: usize = 64;
 /// A sink that has no room for so long is away: partitions are paused. Shorter waits are back-pressure.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A record to be put aside, on its way to the dead-letter topic.
 #[derive(Debug)]
@@ -303,7 +303,7 @@ impl Intake {
         self.waiting.has_room() && self.held_bytes() < self.limits.max_bytes && !self.is_blocked()
     }
 
-    /// Nothing more fits: waits for a report, and from the first second on keeps polling with every
+    /// Nothing more fits: waits for a report, and when it takes longer keeps polling with every
     /// partition paused, so that the group keeps us.
     fn wait_for_room(&mut self, topic: &Topic) -> anyhow::Result<()> {
         let since = *self.full_since.get_or_insert_with(Instant::now);

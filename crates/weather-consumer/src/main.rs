@@ -60,6 +60,7 @@ async fn consume(run: Run) -> anyhow::Result<Closing> {
         names.kafka.clone(),
         names.topic.clone(),
         names.dead_letters(),
+        run.membership().group,
     );
     let topic = Topic::join(
         &names.kafka,

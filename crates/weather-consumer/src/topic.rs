@@ -8,10 +8,11 @@ mod quiet;
 
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow, bail};
 use common::{kafka::KafkaArgs, task::Refused, vitals::Vitals};
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
+    client::Client,
     consumer::{BaseConsumer, CommitMode, Consumer as _},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     message::BorrowedMessage,
@@ -23,6 +24,9 @@ pub use quiet::Quiet;
 /// The most that librdkafka may hold ready, in messages and in kilobytes; its own default is 64 MiB.
 const QUEUED_MESSAGES: &str = "5000";
 const QUEUED_KILOBYTES: &str = "8192";
+
+/// A question about a topic may take so long.
+const ANSWER_LIMIT: Duration = Duration::from_secs(8);
 
 /// How to join the group.
 #[derive(Clone, Debug)]
@@ -211,4 +215,33 @@ pub fn numbers(partitions: &TopicPartitionList) -> Vec<i32> {
         .iter()
         .map(|element| element.partition())
         .collect()
+}
+
+/// How many partitions a topic has; none where there is no such topic.
+///
+/// # Errors
+/// Kafka does not answer, or refuses.
+pub fn partitions(client: &Client<Quiet>, topic: &str) -> anyhow::Result<Option<usize>> {
+    let metadata = match client.fetch_metadata(Some(topic), ANSWER_LIMIT) {
+        Ok(metadata) => metadata,
+        Err(KafkaError::MetadataFetch(RDKafkaErrorCode::Authentication)) => {
+            return Err(anyhow!(Refused::new(
+                "Kafka refused the credentials: check the KAFKA_* settings"
+            )));
+        }
+        Err(error) => return Err(error).context("ask Kafka for its topics"),
+    };
+    let Some(known) = metadata.topics().iter().find(|known| known.name() == topic) else {
+        return Ok(None);
+    };
+    match known.error().map(RDKafkaErrorCode::from) {
+        None => Ok(Some(known.partitions().len())),
+        Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+            Ok(None)
+        }
+        Some(code @ RDKafkaErrorCode::TopicAuthorizationFailed) => Err(anyhow!(Refused::new(
+            format!("Kafka refused topic {topic}: {code}")
+        ))),
+        Some(code) => bail!("ask Kafka for topic {topic}: {code}"),
+    }
 }

@@ -81,6 +81,7 @@ impl Batch {
         let dead = mem::take(&mut self.dead);
         for (place, detail) in &dead {
             let letter = Letter {
+                claim: self.writes[*place].claim,
                 record: &self.writes[*place].record,
                 reason: Reason::Rejected,
                 detail,

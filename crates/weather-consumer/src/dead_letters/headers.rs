@@ -5,10 +5,11 @@ use rdkafka::message::{BorrowedHeaders, Header, Headers as _, OwnedHeaders};
 use super::Letter;
 
 /// What we add, in this order.
-pub(super) const NAMES: [&str; 7] = [
+pub(super) const NAMES: [&str; 8] = [
     "error.reason",
     "error.detail",
     "error.sink",
+    "error.group",
     "source.topic",
     "source.partition",
     "source.offset",
@@ -20,13 +21,14 @@ pub(super) const NAMES: [&str; 7] = [
 const DETAIL_BYTES: usize = 1024;
 
 /// The record's own headers, and ours behind them.
-pub(super) fn with_provenance(letter: &Letter<'_>, topic: &str) -> OwnedHeaders {
+pub(super) fn with_provenance(letter: &Letter<'_>, topic: &str, group: &str) -> OwnedHeaders {
     let place = letter.record.place;
     let detail = &letter.detail[..letter.detail.floor_char_boundary(DETAIL_BYTES)];
     let values = [
         letter.reason.as_str().to_owned(),
         detail.to_owned(),
         letter.sink.to_owned(),
+        group.to_owned(),
         topic.to_owned(),
         place.partition.to_string(),
         place.offset.to_string(),

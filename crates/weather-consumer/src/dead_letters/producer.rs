@@ -8,13 +8,16 @@ use rdkafka::{
     admin::{
         AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
     },
-    error::{KafkaError, RDKafkaErrorCode},
+    error::RDKafkaErrorCode,
     producer::{FutureProducer, FutureRecord, Producer as _},
 };
 use tokio::sync::Mutex;
 use tracing::{debug, info, warn};
 
-use super::{Letter, headers};
+use super::{
+    Letter, headers,
+    seen::{Grave, Seen},
+};
 use crate::{
     metrics::{DEAD_LETTERS, READY_DEAD_LETTERS},
     retry::until_it_works,
@@ -24,11 +27,13 @@ use crate::{
 /// What the dead-letter topic takes beyond the source topic's limit: our headers need it.
 const HEADROOM: usize = 64 * 1024;
 const LIMIT: &str = "max.message.bytes";
+const DEFAULT_LIMIT: usize = 1_048_588;
 const ADMIN_LIMIT: Duration = Duration::from_secs(15);
 /// Long enough for a broker's restart; the attempt is repeated anyway.
 const DELIVERY_LIMIT: Duration = Duration::from_secs(600);
 
 type Producer = FutureProducer<Quiet>;
+type Admin = Arc<AdminClient<Quiet>>;
 
 /// The way to the dead-letter topic; clones share it.
 #[derive(Clone)]
@@ -38,16 +43,20 @@ struct Inner {
     kafka: KafkaArgs,
     source: String,
     topic: String,
+    group: String,
+    seen: Mutex<Seen>,
     /// Made with the first letter, and anew after a fatal error.
     producer: Mutex<Option<Producer>>,
 }
 
 impl DeadLetters {
-    pub fn new(kafka: KafkaArgs, source: String, topic: String) -> Self {
+    pub fn new(kafka: KafkaArgs, source: String, topic: String, group: String) -> Self {
         Self(Arc::new(Inner {
             kafka,
             source,
             topic,
+            group,
+            seen: Mutex::default(),
             producer: Mutex::default(),
         }))
     }
@@ -66,15 +75,16 @@ impl DeadLetters {
         }
     }
 
-    /// Puts the record aside; returns when every replica that must has it.
+    /// Puts the record aside, unless an earlier owner of the partition has; returns when every replica
+    /// that must has it.
     ///
     /// # Errors
     /// What no waiting changes.
     pub async fn bury(&self, letter: &Letter<'_>, vitals: &Vitals) -> anyhow::Result<()> {
-        until_it_works(READY_DEAD_LETTERS, vitals, DELIVERY_LIMIT, async || {
-            self.0.send(letter).await
-        })
-        .await?;
+        let attempt = async || self.0.send_once(letter).await;
+        if !until_it_works(READY_DEAD_LETTERS, vitals, DELIVERY_LIMIT, attempt).await? {
+            return Ok(());
+        }
         vitals.add(
             &DEAD_LETTERS,
             &[("reason", letter.reason.as_str()), ("sink", letter.sink)],
@@ -91,9 +101,28 @@ impl DeadLetters {
 }
 
 impl Inner {
+    /// False: it is there already.
+    async fn send_once(&self, letter: &Letter<'_>) -> anyhow::Result<bool> {
+        let place = Grave::of(letter);
+        let mut seen = self.seen.lock().await;
+        if seen.claim < letter.claim.number {
+            let (kafka, source) = (self.kafka.clone(), self.source.clone());
+            let (topic, group) = (self.topic.clone(), self.group.clone());
+            let read = move || Seen::read(&kafka, &topic, &source, &group);
+            *seen = tokio::task::spawn_blocking(read).await??;
+            seen.claim = letter.claim.number;
+        }
+        if seen.graves.contains(&place) {
+            return Ok(false);
+        }
+        self.send(letter).await?;
+        seen.graves.insert(place);
+        Ok(true)
+    }
+
     async fn send(&self, letter: &Letter<'_>) -> anyhow::Result<()> {
         let producer = self.producer().await?;
-        let headers = headers::with_provenance(letter, &self.source);
+        let headers = headers::with_provenance(letter, &self.source, &self.group);
         let record = FutureRecord::<[u8], [u8]> {
             topic: &self.topic,
             partition: None,
@@ -141,10 +170,10 @@ impl Inner {
         Ok(held.insert(producer).clone())
     }
 
-    fn admin(&self) -> anyhow::Result<AdminClient<Quiet>> {
-        topic::client_config(&self.kafka)?
-            .create_with_context(Quiet::new())
-            .map_err(topic::refused)
+    fn admin(&self) -> anyhow::Result<Admin> {
+        let config = topic::client_config(&self.kafka)?;
+        let admin = config.create_with_context(Quiet::new());
+        admin.map(Arc::new).map_err(topic::refused)
     }
 
     /// The dead-letter topic's message limit; the topic is made if it is missing. None while there is
@@ -208,25 +237,31 @@ impl Inner {
 }
 
 /// The message limit of a topic in bytes; none where there is no such topic.
-async fn limit_of(admin: &AdminClient<Quiet>, topic: &str) -> anyhow::Result<Option<usize>> {
-    let described = admin
-        .describe_configs(&[ResourceSpecifier::Topic(topic)], &options())
-        .await;
+async fn limit_of(admin: &Admin, topic: &str) -> anyhow::Result<Option<usize>> {
+    let asked = ResourceSpecifier::Topic(topic);
+    let described = admin.describe_configs([&asked], &options()).await;
     let described = described.with_context(|| format!("ask for the settings of topic {topic}"))?;
-    match described.into_iter().next() {
-        Some(Ok(resource)) => {
-            let value = resource
-                .get(LIMIT)
-                .and_then(|entry| entry.value.as_deref()?.parse().ok());
-            value
-                .map(Some)
-                .with_context(|| format!("topic {topic} tells no {LIMIT}"))
-        }
-        Some(Err(RDKafkaErrorCode::UnknownTopicOrPartition)) => Ok(None),
-        Some(Err(code)) => Err(KafkaError::AdminOp(code))
-            .with_context(|| format!("ask for the settings of topic {topic}")),
-        None => Err(anyhow!("ask for the settings of topic {topic}: no answer")),
+    // The client hides the error of a single topic: it has no settings then.
+    let resources = described
+        .iter()
+        .filter_map(|resource| resource.as_ref().ok());
+    let entry = resources.filter_map(|resource| resource.get(LIMIT)).next();
+    if let Some(value) = entry.and_then(|entry| entry.value.as_deref()) {
+        return value
+            .parse()
+            .map(Some)
+            .with_context(|| format!("read {LIMIT} of topic {topic}: {value}"));
     }
+    let (asked, name) = (Arc::clone(admin), topic.to_owned());
+    let exists = tokio::task::spawn_blocking(move || topic::partitions(asked.inner(), &name));
+    if exists.await??.is_none() {
+        return Ok(None);
+    }
+    debug!(
+        topic,
+        "may not read the topic's settings, taking Kafka's default for its message limit"
+    );
+    Ok(Some(DEFAULT_LIMIT))
 }
 
 fn options() -> AdminOptions {
