@@ -1,7 +1,7 @@
 # The entry point: every target installs what it needs by itself, and CI runs the same ones.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo report test test-rust test-dbt test-flow test-privacy test-kills lint fmt bench clean
+.PHONY: help setup demo report airflow airflow-run test test-rust test-dbt test-airflow test-flow test-privacy test-kills lint fmt bench clean
 
 help: ## these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,17 +17,29 @@ report: ## draw the page again from the last demo's warehouse
 	@scripts/setup rust python postgres
 	@scripts/demo report
 
+airflow: ## Airflow's page on this machine, the DAGs as they are, devstack behind them
+	@scripts/setup rust python postgres airflow
+	@scripts/airflow up
+
+airflow-run: ## run one DAG to its end: DAG=strava_daily
+	@scripts/setup rust python postgres airflow
+	@scripts/airflow run $(DAG)
+
 test: ## everything that CI proves, with the seconds of each suite
 	@scripts/setup
-	@scripts/test rust dbt flow privacy
+	@scripts/test rust dbt airflow flow privacy
 
 test-rust: ## unit, stage and service tests of the crates
-	@scripts/setup rust python postgres
+	@scripts/setup rust python postgres kafka
 	@scripts/test rust
 
 test-dbt: ## models, unit tests and the page in a browser
 	@scripts/setup
 	@scripts/test dbt
+
+test-airflow: ## operators and DAGs by a real Airflow, devstack's ECS and the real binaries
+	@scripts/setup rust python postgres airflow
+	@scripts/test airflow
 
 test-flow: ## the demo as a whole: twice, edited, from archives, rebuilt
 	@scripts/setup
@@ -37,7 +49,7 @@ test-privacy: ## no planted token, name or coordinate in any log of the last tes
 	@scripts/test privacy
 
 test-kills: ## the long kill series: 100 seeded kill -9 of each program
-	@scripts/setup rust python postgres
+	@scripts/setup rust python postgres kafka
 	@KILLS=100 scripts/test kills
 
 lint: ## format, clippy, licences and bans, Python, SQL, shell
