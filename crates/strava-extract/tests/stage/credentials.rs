@@ -71,25 +71,15 @@ async fn two_processes_refresh_at_once_and_neither_loses_the_token(place: Place)
     for _ in 0..10 {
         world.strava.control().expire_access_tokens().unwrap();
         world.strava.control().forget_requests();
-        let both = ["one", "two"].map(|name| {
-            // One token, two landing places: the athlete's lease does not keep them apart.
-            let url = format!("{}/{name}", world.landing_url);
-            if let Some(path) = url.strip_prefix("file://") {
-                std::fs::create_dir_all(path).unwrap();
-            }
-            let mut command = world.command(&["api", "--streams", "athletes"]);
-            command.env("LANDING_URL", url);
-            command
-        });
+        // Dry runs, as those do not wait for each other's landing.
+        let both = [(); 2].map(|()| world.command(&["api", "--streams", "athletes", "--dry-run"]));
         let [mut one, mut two] = both;
         let (one, two) = tokio::join!(one.output(), two.output());
         for output in [one.unwrap(), two.unwrap()] {
             let log = String::from_utf8_lossy(&output.stdout);
             assert_eq!(output.status.code(), Some(0), "{log}");
         }
-        if matches!(place, Place::Directory) {
-            assert_eq!(world.requests("/oauth/token"), 1);
-        }
+        assert_eq!(world.requests("/oauth/token"), 1);
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use strava_extract::activities_csv::ActivitiesCsv;
 use zip::{ZipWriter, write::SimpleFileOptions};
 
 use crate::world::{Place, World, generated, over_both, shared_data};
@@ -336,11 +337,31 @@ async fn records_are_mapped_to_the_names_that_the_api_has() {
     let world = World::new(Place::Directory, generated(20)).await;
     let folder = directory(&world, "mapped", &csv(&RECORDS));
     world.run(&["export", &text(&folder)]).await;
-    let payloads: Vec<Value> = world
-        .activities()
-        .await
-        .iter()
-        .map(|row| serde_json::from_str(&row.payload).unwrap())
-        .collect();
-    insta::assert_snapshot!(serde_json::to_string_pretty(&payloads).unwrap());
+    let rows = world.activities().await;
+    let payloads: Vec<&str> = rows.iter().map(|row| row.payload.as_str()).collect();
+    insta::assert_snapshot!(payloads.join("\n"));
+}
+
+#[test]
+fn every_english_layout_is_understood_and_every_other_one_is_named() {
+    let Some(path) = shared_data("export/activities_csv_header_variants.json") else {
+        return;
+    };
+    let text = fs::read_to_string(path).unwrap();
+    let layouts: std::collections::BTreeMap<String, Vec<String>> =
+        serde_json::from_str(&text).unwrap();
+    assert_eq!(layouts.len(), 14);
+    for (name, columns) in layouts {
+        let mut header = csv::Writer::from_writer(Vec::new());
+        header.write_record(&columns).unwrap();
+        let opened = ActivitiesCsv::open(header.into_inner().unwrap().as_slice()).err();
+        let is_foreign = columns[0] != "Activity ID";
+        match opened {
+            None => assert!(!is_foreign, "{name} was taken for English"),
+            Some(error) => assert!(
+                is_foreign && error.to_string().contains(&format!("{:?}", columns[0])),
+                "{name}: {error}"
+            ),
+        }
+    }
 }

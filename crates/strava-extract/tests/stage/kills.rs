@@ -16,13 +16,13 @@ fn kills() -> u32 {
 }
 
 async fn killed_at_any_moment_api_loses_and_doubles_nothing(place: Place) {
-    let undisturbed = World::new(place, generated(2500)).await;
+    let undisturbed = World::new(place, generated(1300)).await;
     let whole = timed(&undisturbed, &["api"]).await;
     let expected = undisturbed.rows().await;
 
     let mut random = fastrand::Rng::with_seed(SEED);
     for kill in 0..kills() {
-        let world = World::new(place, generated(2500)).await;
+        let world = World::new(place, generated(1300)).await;
         // The token is refreshed before the series: nobody can keep a token that Strava gave out to
         // a process that was killed before it could read it.
         world

@@ -29,7 +29,6 @@ pub(crate) enum Place {
 
 pub(crate) struct World {
     pub(crate) strava: Simulator,
-    pub(crate) landing_url: String,
     pub(crate) storage: Storage,
     pub(crate) folder: TempDir,
     pub(crate) variables: BTreeMap<&'static str, String>,
@@ -118,7 +117,7 @@ impl World {
             folder.path().display()
         );
         let variables = BTreeMap::from([
-            ("LANDING_URL", landing_url.clone()),
+            ("LANDING_URL", landing_url),
             ("STRAVA_API_URL", strava.api_url()),
             ("STRAVA_OAUTH_URL", strava.oauth_url()),
             ("STRAVA_CLIENT_ID", strava.client_id().to_owned()),
@@ -131,7 +130,6 @@ impl World {
         ]);
         Self {
             strava,
-            landing_url,
             storage,
             folder,
             variables,
