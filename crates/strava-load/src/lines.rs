@@ -96,7 +96,7 @@ impl<R: BufRead> Lines<R> {
                 too_long,
             });
         }
-        Ok(!batch.lines.is_empty())
+        Ok(!batch.is_empty())
     }
 
     /// Appends the next line without its end and returns its whole length.
@@ -130,6 +130,10 @@ impl<R: BufRead> Lines<R> {
 }
 
 impl Batch {
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
     pub fn len(&self) -> usize {
         self.lines.len()
     }

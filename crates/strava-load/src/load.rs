@@ -16,7 +16,8 @@ use tracing::{info, warn};
 
 use crate::{
     columns::Columns,
-    feed::{Beginning, Fed, Halt, Tolerance},
+    feed::Beginning,
+    handover::{Fed, Halt, Tolerance},
     landed::Landed,
     loads::{self, Load, Table},
     merge::{self, Shaped, Written},

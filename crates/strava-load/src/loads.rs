@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use common::{landing::Part, task::Refused};
 use tokio_postgres::{Client, Row};
 
-use crate::{columns::Columns, feed::PartCount, landed::PendingPart, lattice::Type, names};
+use crate::{columns::Columns, handover::PartCount, landed::PendingPart, lattice::Type, names};
 
 /// The version of the schema that this program writes.
 const VERSION: i32 = 1;

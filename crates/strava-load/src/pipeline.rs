@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::{
-    feed::{Beginning, Fed, Feed, Fetched, Halt, Step},
+    feed::{Beginning, Feed},
+    handover::{Fed, Fetched, Halt, Step},
     landed::{Checked, Pending, read_part},
     staging::Staging,
 };
@@ -126,7 +127,7 @@ impl Pipeline<'_> {
                 }
                 (Checked::Whole(_), _) => {}
                 (Checked::Damaged(why), Some(manifest)) => {
-                    drop(damaged.insert(manifest.clone(), why))
+                    drop(damaged.insert(manifest.clone(), why));
                 }
                 (Checked::Damaged(why), None) => {
                     warn!("could not read a part again that was loaded before: {why}");

@@ -10,7 +10,7 @@ use tokio_postgres::{Client, CopyInSink};
 use crate::{
     columns::{Change, Columns, FIXED},
     copy::{HEADER, TRAILER},
-    feed::Step,
+    handover::Step,
     lattice::{Scalar, Type},
     loads::Table,
     names::quoted,

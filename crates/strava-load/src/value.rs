@@ -66,32 +66,32 @@ impl Checker {
 
     fn object(&mut self, json: &mut Jiter<'_>, depth: usize) -> Result<(), Fault> {
         let begin = self.keys.len();
-        let mut key = json.known_object();
-        loop {
-            let Some(name) = key? else { break };
-            let hash = self.hasher.hash_one(name);
-            let nul = name.as_bytes().contains(&0);
-            if nul {
-                self.keys.truncate(begin);
-                return Err(Fault::reject(Reason::Nul, "a key has U+0000"));
-            }
-            self.keys.push(hash);
-            let value = json.peek().map_err(Fault::from);
-            if let Err(fault) = value.and_then(|peek| self.nested(json, peek, depth + 1)) {
-                self.keys.truncate(begin);
-                return Err(fault);
-            }
-            key = json.next_key();
-        }
+        let read = self.members(json, depth);
         let keys = &mut self.keys[begin..];
         keys.sort_unstable();
         let twice = keys.windows(2).any(|pair| pair[0] == pair[1]);
         self.keys.truncate(begin);
+        read?;
         if twice {
             return Err(Fault::reject(
                 Reason::DuplicateKey,
                 format!("before byte {}", json.current_index()),
             ));
+        }
+        Ok(())
+    }
+
+    /// Leaves the hashes of the keys behind.
+    fn members(&mut self, json: &mut Jiter<'_>, depth: usize) -> Result<(), Fault> {
+        let mut key = json.known_object()?;
+        while let Some(name) = key {
+            if name.as_bytes().contains(&0) {
+                return Err(Fault::reject(Reason::Nul, "a key has U+0000"));
+            }
+            self.keys.push(self.hasher.hash_one(name));
+            let peek = json.peek()?;
+            self.nested(json, peek, depth + 1)?;
+            key = json.next_key()?;
         }
         Ok(())
     }
