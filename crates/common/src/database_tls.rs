@@ -30,9 +30,7 @@ pub fn client_config(policy: TlsPolicy, root_cert: Option<&Path>) -> anyhow::Res
         TlsPolicy::Disable | TlsPolicy::Prefer | TlsPolicy::Require => RootCertStore::empty(),
     };
     if policy == TlsPolicy::VerifyFull {
-        return Ok(builder
-            .with_root_certificates(roots)
-            .with_no_client_auth());
+        return Ok(builder.with_root_certificates(roots).with_no_client_auth());
     }
     let chain = (policy == TlsPolicy::VerifyCa)
         .then(|| {
@@ -90,8 +88,7 @@ impl ServerCertVerifier for Lenient {
         };
         match chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
             Err(TlsError::InvalidCertificate(
-                CertificateError::NotValidForName
-                | CertificateError::NotValidForNameContext { .. },
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) => Ok(ServerCertVerified::assertion()),
             checked => checked,
         }
