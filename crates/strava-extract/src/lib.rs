@@ -16,5 +16,6 @@ pub mod report;
 pub mod status;
 pub mod strava_api;
 pub mod token;
+pub mod turn;
 pub mod vanished;
 mod walk;

@@ -20,7 +20,8 @@ use strava_extract::{
     landing_run::LandingRun,
     status,
     strava_api::{Manners, StravaApi},
-    token::{Application, Queue, Tokens},
+    token::{Application, Tokens},
+    turn::Queue,
 };
 use tracing::warn;
 

@@ -1,17 +1,11 @@
 //! The athlete's token: refreshed once for all who need it, and stored before it is used.
 
-use std::{
-    fs::{File, OpenOptions, TryLockError},
-    path::Path,
-    sync::OnceLock,
-    time::{Duration, Instant},
-};
+use std::{sync::OnceLock, time::Instant};
 
 use anyhow::Context as _;
 use common::{
     credentials::{Token, TokenStore, TokenVersion},
-    landing::{Lease, RunId, keys},
-    storage::Storage,
+    landing::keys,
     task::{Refused, Stopped},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -26,12 +20,12 @@ use url::Url;
 use crate::{
     fault::{AUTHORISE_AGAIN, Fault},
     strava_api::{Error, chain, http_client, pause, read},
+    turn::{Queue, Turn},
 };
 
 /// A token with less time left is refreshed before it is used.
 const MARGIN: SignedDuration = SignedDuration::from_mins(5);
 const ATTEMPTS: u32 = 5;
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Either of these lets the list of activities be read; only the second one shows all of them.
 const SCOPES: [&str; 2] = ["activity:read", "activity:read_all"];
 
@@ -39,14 +33,6 @@ const SCOPES: [&str; 2] = ["activity:read", "activity:read_all"];
 pub struct Application {
     pub client_id: String,
     pub client_secret: SecretString,
-}
-
-/// Where those who refresh at the same time wait for each other. SSM cannot compare and swap, so
-/// that its refresh holds a lease in the landing bucket; a file has a lock beside it.
-pub struct Queue {
-    pub storage: Storage,
-    pub run_id: RunId,
-    pub max_wait: Duration,
 }
 
 /// The tokens of one athlete.
@@ -78,12 +64,6 @@ struct Granted {
     expires_at: i64,
     expires_in: Option<i64>,
     scope: Option<String>,
-}
-
-/// What is held while refreshing.
-enum Turn {
-    File(#[expect(dead_code, reason = "held for its lock, which ends with it")] File),
-    Lease(Lease),
 }
 
 impl Tokens {
@@ -194,14 +174,18 @@ impl Tokens {
 
     /// Waits for its turn, looks whether another has refreshed meanwhile, and refreshes otherwise.
     async fn refresh(&self, refused: Option<&SecretString>) -> anyhow::Result<Current> {
-        let turn = self.turn().await.context("wait to refresh the token")?;
+        let athlete_id = self.athlete_id.get().map_or("any", String::as_str);
+        let lease = keys::token_lease(&self.application.client_id, athlete_id);
+        let turn = self
+            .queue
+            .turn(&self.store, &lease, &self.stop)
+            .await
+            .context("wait to refresh the token")?;
         let held = match self.usable(refused).await? {
             Some(held) => held,
             None => self.exchange(&turn).await?,
         };
-        if let Turn::Lease(lease) = turn {
-            lease.release().await?;
-        }
+        turn.end().await?;
         Ok(held)
     }
 
@@ -232,9 +216,7 @@ impl Tokens {
                 .map_or(kept_athlete, String::as_str)
                 .to_owned(),
         };
-        if let Turn::Lease(lease) = turn {
-            lease.check()?;
-        }
+        turn.check()?;
         // Stored before it is used: the old one may have stopped working the moment this was made.
         self.store
             .write(&token, stored.as_ref().map(|(_, version)| version))
@@ -297,65 +279,6 @@ impl Tokens {
                 );
             }
             pause(attempt, &self.stop).await?;
-        }
-    }
-
-    async fn turn(&self) -> anyhow::Result<Turn> {
-        match &self.store {
-            TokenStore::File(path) => self.lock_beside(path).await.map(Turn::File),
-            TokenStore::Ssm(_) => {
-                let athlete = self.athlete_id.get().map_or("any", String::as_str);
-                let key = keys::token_lease(&self.application.client_id, athlete);
-                let Queue {
-                    storage,
-                    run_id,
-                    max_wait,
-                } = &self.queue;
-                let lease = Lease::acquire(
-                    storage,
-                    &key,
-                    "strava-extract token",
-                    run_id,
-                    *max_wait,
-                    &self.stop,
-                );
-                Ok(Turn::Lease(lease.await?))
-            }
-        }
-    }
-
-    /// The store's own lock is for the length of a read or write; this one, for that of a refresh.
-    async fn lock_beside(&self, path: &Path) -> anyhow::Result<File> {
-        let mut name = path.as_os_str().to_owned();
-        name.push(".refresh");
-        let beside = Path::new(&name);
-        let context = || format!("lock {}", beside.display());
-        if let Some(folder) = beside.parent() {
-            std::fs::create_dir_all(folder).with_context(context)?;
-        }
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(beside)
-            .with_context(context)?;
-        let give_up = Instant::now() + self.queue.max_wait.max(Duration::from_secs(60));
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(file),
-                Err(TryLockError::Error(error)) => return Err(error).with_context(context),
-                Err(TryLockError::WouldBlock) if Instant::now() >= give_up => {
-                    anyhow::bail!(
-                        "lock {}: another process refreshes and does not end",
-                        beside.display()
-                    )
-                }
-                Err(TryLockError::WouldBlock) => {}
-            }
-            tokio::select! {
-                () = tokio::time::sleep(LOOK_EVERY) => {}
-                () = self.stop.cancelled() => anyhow::bail!(Stopped),
-            }
         }
     }
 }
