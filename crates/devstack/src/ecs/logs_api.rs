@@ -205,7 +205,7 @@ pub(super) fn describe_log_streams(world: &World, body: &[u8]) -> Answer {
             ));
         }
         Some("LastEventTime") => {
-            streams.sort_by_key(|(_, stream)| times(stream).map(|(_, last)| last));;
+            streams.sort_by_key(|(_, stream)| times(stream).map(|(_, last)| last));
         }
         Some(other) => return Err(Refusal::invalid(format!("orderBy cannot be '{other}'."))),
     }
