@@ -8,7 +8,7 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::error::ProvideErrorMetadata as _;
 use aws_sdk_ecs::types::{
-    AssignPublicIp, AwsVpcConfiguration, ContainerOverride, KeyValuePair, LaunchType,
+    AssignPublicIp, AwsVpcConfiguration, Container, ContainerOverride, KeyValuePair, LaunchType,
     NetworkConfiguration, Task, TaskOverride,
 };
 use aws_smithy_http_client::Builder;
@@ -147,12 +147,12 @@ impl Cluster {
             .containers()
             .iter()
             .find(|one| one.name() == Some(container));
-        let own_reason = ours.and_then(|one| one.reason());
+        let own_reason = ours.and_then(Container::reason);
         let reason = own_reason
             .or(task.stopped_reason())
             .unwrap_or("no reason given");
         Ok(Some(End {
-            exit_code: ours.and_then(|one| one.exit_code()),
+            exit_code: ours.and_then(Container::exit_code),
             reason: reason.to_owned(),
         }))
     }

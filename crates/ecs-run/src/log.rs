@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use aws_config::SdkConfig;
 use aws_sdk_cloudwatchlogs::Client;
+use aws_sdk_cloudwatchlogs::error::SdkError;
 
 use crate::tasks::Task;
 
@@ -40,11 +41,7 @@ impl Log {
                 .log_stream_name(&stream)
                 .start_from_head(true)
                 .set_next_token(self.token.clone());
-            let page = match request
-                .send()
-                .await
-                .map_err(|error| error.into_service_error())
-            {
+            let page = match request.send().await.map_err(SdkError::into_service_error) {
                 Ok(page) => page,
                 Err(error) if error.is_resource_not_found_exception() => return Ok(lines),
                 Err(error) => {

@@ -1,5 +1,7 @@
 //! The program itself against devstack's ECS in this process: aws-sdk-ecs drives the endpoint.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
