@@ -8,6 +8,7 @@ use common::storage::Storage;
 use common::task::Closing;
 use devstack::open_meteo::{Fault, Host, Kind, Window};
 use jiff::{SignedDuration, Timestamp};
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use serde_json::Value;
 use weather_producer::backfill::{self, Activity};
 use weather_producer::locations::Location;
@@ -235,6 +236,29 @@ async fn a_far_side_that_fails_midway_leaves_nothing_half_done() {
         .unwrap();
     assert_eq!(count(&closing, "activities_done"), 4);
     assert_eq!(documents(&world.topic()).len(), world.topic().len());
+}
+
+#[tokio::test]
+async fn what_kafka_did_not_take_stays_to_be_done() {
+    let (world, landing) = (World::start_at(NOW).await, Landing::new());
+    let denied = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 8];
+    world
+        .cluster
+        .request_errors(RDKafkaApiKey::Produce, &denied);
+    let failed = landing.run(&world, Vec::new(), &activities()).await;
+    assert!(common::task::is_refused(&failed.unwrap_err()));
+    world.cluster.clear_request_errors(RDKafkaApiKey::Produce);
+    let closing = landing
+        .run(&world, Vec::new(), &activities())
+        .await
+        .unwrap();
+    assert_eq!(
+        (
+            count(&closing, "requests"),
+            count(&closing, "activities_done")
+        ),
+        (3, 4)
+    );
 }
 
 #[tokio::test]
