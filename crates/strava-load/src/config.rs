@@ -41,7 +41,7 @@ pub struct Warehouse {
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: SecretString,
     /// How long one statement may take
-    #[arg(long, env = "STATEMENT_TIMEOUT", default_value = "1h", value_parser = duration)]
+    #[arg(long, default_value = "1h", value_parser = duration)]
     pub statement_timeout: Duration,
 }
 
@@ -118,6 +118,9 @@ pub struct Check {
     pub landing: Landing,
     #[command(flatten)]
     pub warehouse: Warehouse,
+    /// One line of JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 impl Settings for Config {

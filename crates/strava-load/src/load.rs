@@ -78,14 +78,12 @@ pub async fn run(
             }
             Err(error) => {
                 let error = warehouse::advised(error.context(format!("load {table}")));
-                if client.is_closed() || common::task::is_refused(&error) || stop.is_cancelled() {
+                let over = common::task::is_refused(&error) || stop.is_cancelled();
+                // Where the connection is lost, the database takes the load back by itself.
+                if over || client.batch_execute("rollback").await.is_err() {
                     failures.insert(0, error);
                     break;
                 }
-                client
-                    .batch_execute("rollback")
-                    .await
-                    .context("take a failed load back")?;
                 failures.push(error);
             }
         }

@@ -54,7 +54,7 @@ async fn run(config: Config) -> anyhow::Result<Closing> {
         }
         Command::Check(check) => {
             let storage = Storage::open(&check.landing.landing_url).await?;
-            check::run(&session(&check.warehouse).await?, &storage).await
+            check::run(&session(&check.warehouse).await?, &storage, check.json).await
         }
     }
 }

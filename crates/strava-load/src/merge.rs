@@ -11,7 +11,7 @@ use crate::{
     lattice::{Scalar, Type},
     loads::Table,
     names::quoted,
-    staging::{KEY, definitions, statements},
+    staging::{KEY, definitions, deleted_index, statements},
     views,
 };
 
@@ -59,16 +59,7 @@ pub async fn finish_new(client: &Client, target: &Table) -> anyhow::Result<BTree
             .await
             .context("make the primary key")?;
     }
-    client
-        .batch_execute(&deleted_index(&table))
-        .await
-        .context("make the index of deleted rows")?;
     Ok(removed)
-}
-
-/// The few deleted rows are found without reading the table.
-fn deleted_index(table: &str) -> String {
-    format!("create index on {table} (\"_athlete_id\", \"_id\") where \"_deleted\"")
 }
 
 async fn remove_older(client: &Client, table: &str) -> anyhow::Result<BTreeMap<i64, i64>> {
@@ -312,7 +303,8 @@ fn by_newest_word(table: &str, staging: &str, action: &str) -> String {
     format!(
         "with word as (select distinct on (\"_athlete_id\", \"_id\") \"_athlete_id\", \"_id\", \"_deleted\", \
          \"_fetched_at\", \"_load_id\" from {staging} \
-         order by \"_athlete_id\", \"_id\", \"_fetched_at\" desc, \"_deleted\" desc), \
+         where (\"_athlete_id\", \"_id\") in (select \"_athlete_id\", \"_id\" from {staging} where \"_deleted\" \
+         union all select \"_athlete_id\", \"_id\" from {table} where \"_deleted\") order by \"_athlete_id\", \"_id\", \"_fetched_at\" desc, \"_deleted\" desc), \
          done as ({action} and t.\"_athlete_id\" = w.\"_athlete_id\" and t.\"_id\" = w.\"_id\" \
          and (not w.\"_deleted\" or not exists (select from {table} n where n.\"_athlete_id\" = w.\"_athlete_id\" \
          and n.\"_id\" = w.\"_id\" and n.\"_fetched_at\" > w.\"_fetched_at\")) \

@@ -32,6 +32,11 @@ pub struct Staging<'a> {
     copy: Option<Pin<Box<CopyInSink<Bytes>>>>,
 }
 
+/// The few deleted rows are found without reading the table.
+pub fn deleted_index(table: &str) -> String {
+    format!("create index on {table} (\"_athlete_id\", \"_id\") where \"_deleted\"")
+}
+
 /// The definitions of all columns, for `create table`.
 pub fn definitions(columns: &Columns) -> Vec<String> {
     let fixed = FIXED.iter().map(|(name, kind)| {
@@ -74,7 +79,11 @@ impl<'a> Staging<'a> {
     /// The target itself, which is not there yet: nobody sees it before the transaction ends.
     pub async fn as_target(client: &'a Client, target: &'a Table) -> anyhow::Result<Staging<'a>> {
         let (name, columns) = (target.quoted(), Columns::new());
-        let sql = format!("create table {name} ({})", definitions(&columns).join(", "));
+        let sql = format!(
+            "create table {name} ({}); {}",
+            definitions(&columns).join(", "),
+            deleted_index(&name)
+        );
         client
             .batch_execute(&sql)
             .await

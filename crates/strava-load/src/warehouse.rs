@@ -1,21 +1,12 @@
 //! The connection to Postgres: TLS as `sslmode` asks for, session settings, and errors that say what to do.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use common::{
+    database_tls,
     database_url::{DatabaseUrl, TlsPolicy},
     task::Refused,
-};
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore,
-    SignatureScheme,
-    client::{
-        WebPkiServerVerifier,
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    },
-    crypto::CryptoProvider,
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
 };
 use secrecy::ExposeSecret as _;
 use tokio_postgres::{Client, Config, config::SslMode, error::SqlState};
@@ -54,11 +45,23 @@ pub async fn connect(url: &DatabaseUrl, statement_timeout: Duration) -> anyhow::
             TlsPolicy::Prefer => SslMode::Prefer,
             TlsPolicy::Require | TlsPolicy::VerifyCa | TlsPolicy::VerifyFull => SslMode::Require,
         });
-    let tls = MakeRustlsConnect::new(tls_config(url.tls, url.root_cert.as_deref())?);
+    let tls = MakeRustlsConnect::new(database_tls::client_config(
+        url.tls,
+        url.root_cert.as_deref(),
+    )?);
     let mut waits = RETRY_AFTER.iter();
     let client = loop {
         let error = match config.connect(tls.clone()).await {
             Ok((client, connection)) => {
+                // Text that the database cannot hold would end a load halfway.
+                if let Some(encoding) = connection
+                    .parameter("server_encoding")
+                    .filter(|encoding| *encoding != "UTF8")
+                {
+                    bail!(Refused::new(format!(
+                        "the database is encoded in {encoding}: UTF8 is needed"
+                    )));
+                }
                 tokio::spawn(async move {
                     if let Err(error) = connection.await {
                         debug!(error = %error, "the connection to the database ended");
@@ -110,6 +113,8 @@ fn explained(error: tokio_postgres::Error, url: &DatabaseUrl) -> anyhow::Error {
     } else if text.to_ascii_lowercase().contains("tenant") {
         "the pooler does not know this project: it is paused (restore it in the dashboard), or host or user \
          (role.<project>) are not those of Dashboard > Connect"
+    } else if format!("{error:?}").contains("InvalidCertificate") {
+        "the server's certificate does not pass: sslmode and sslrootcert of DATABASE_URL say what is accepted"
     } else if url.host.ends_with(".supabase.co") && format!("{error:?}").contains("lookup") {
         return anyhow!(error)
             .context("a paused project has no address: restore it in the dashboard")
@@ -150,105 +155,4 @@ fn is_loopback(host: &str) -> bool {
         || host
             .parse::<std::net::IpAddr>()
             .is_ok_and(|address| address.is_loopback())
-}
-
-fn tls_config(policy: TlsPolicy, root_cert: Option<&Path>) -> anyhow::Result<ClientConfig> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .context("set up TLS")?;
-    let roots = match policy {
-        TlsPolicy::VerifyCa | TlsPolicy::VerifyFull => roots(root_cert)?,
-        TlsPolicy::Disable | TlsPolicy::Prefer | TlsPolicy::Require => RootCertStore::empty(),
-    };
-    if policy == TlsPolicy::VerifyFull {
-        return Ok(builder.with_root_certificates(roots).with_no_client_auth());
-    }
-    let chain = (policy == TlsPolicy::VerifyCa)
-        .then(|| {
-            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-                .build()
-        })
-        .transpose()
-        .context("set up the check of the server's certificate")?;
-    let verifier = Arc::new(Lenient { chain, provider });
-    Ok(builder
-        .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth())
-}
-
-fn roots(root_cert: Option<&Path>) -> anyhow::Result<RootCertStore> {
-    let mut roots = RootCertStore::empty();
-    match root_cert {
-        Some(path) => {
-            let refused = || Refused::new(format!("read sslrootcert {}", path.display()));
-            for certificate in CertificateDer::pem_file_iter(path).with_context(refused)? {
-                roots
-                    .add(certificate.with_context(refused)?)
-                    .with_context(refused)?;
-            }
-            if roots.is_empty() {
-                bail!(refused());
-            }
-        }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-    }
-    Ok(roots)
-}
-
-/// What libpq does below verify-full: the name is not checked, below verify-ca the chain neither.
-#[derive(Debug)]
-struct Lenient {
-    chain: Option<Arc<WebPkiServerVerifier>>,
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for Lenient {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, TlsError> {
-        let Some(chain) = &self.chain else {
-            return Ok(ServerCertVerified::assertion());
-        };
-        match chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
-            Err(TlsError::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => Ok(ServerCertVerified::assertion()),
-            checked => checked,
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, cert, dss, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, cert, dss, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
 }
