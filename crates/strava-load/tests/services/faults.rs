@@ -49,55 +49,60 @@ fn closing(output: &Output) -> Value {
 #[tokio::test]
 async fn a_damaged_manifest_is_left_out_and_named_until_it_is_whole() {
     for damage in ["missing", "short", "altered", "newer", "torn"] {
-        let world = World::new(&format!("damaged_{damage}")).await;
-        world.land("20261101-good", &[rows(0..50, 1)]).await;
-        let manifest = world
-            .land("20261102-bad", &[rows(50..80, 2), rows(80..120, 2)])
-            .await;
-        world.land("20261103-good", &[rows(120..150, 3)]).await;
-        let part = &manifest.parts[1].key;
-        let (whole, _) = world.storage.get(part).await.unwrap().unwrap();
-        let mut key = part.clone();
-        let mut original = whole.clone();
-        let mut bytes = whole.to_vec();
-        match damage {
-            "missing" => world.storage.delete(part).await.unwrap(),
-            "short" => bytes.truncate(bytes.len() - 1),
-            "altered" => *bytes.last_mut().unwrap() ^= 1,
-            _ => {
-                key = manifest.key();
-                (original, _) = world.storage.get(&key).await.unwrap().unwrap();
-                let text = String::from_utf8(original.to_vec()).unwrap();
-                bytes = match damage {
-                    "newer" => text.replacen("\"version\":1", "\"version\":2", 1),
-                    _ => text[..text.len() / 2].to_owned(),
-                }
-                .into_bytes();
-            }
+        for world in World::both(&format!("damaged_{damage}")).await {
+            left_out_until_whole(&world, damage).await;
         }
-        if damage != "missing" {
-            overwrite(&world.storage, &key, Bytes::from(bytes)).await;
-        }
-        let error = world.failed_sync(&world.request()).await;
-        assert!(error.contains(&manifest.key()), "{damage}: {error}");
-        assert!(
-            key == manifest.key() || error.contains(part),
-            "{damage}: {error}"
-        );
-        assert_eq!(world.rows().await, 80, "{damage}");
-
-        let output = program(&world).arg("sync").output().unwrap();
-        assert_eq!(output.status.code(), Some(1), "{damage}");
-        assert_eq!(closing(&output)["status"], "partial", "{damage}");
-
-        overwrite(&world.storage, &key, original).await;
-        let counts = world.sync().await;
-        assert_eq!(
-            (&counts["files"], world.rows().await),
-            (&json!(2), 150),
-            "{damage}"
-        );
     }
+}
+
+async fn left_out_until_whole(world: &World, damage: &str) {
+    world.land("20261101-good", &[rows(0..50, 1)]).await;
+    let manifest = world
+        .land("20261102-bad", &[rows(50..80, 2), rows(80..120, 2)])
+        .await;
+    world.land("20261103-good", &[rows(120..150, 3)]).await;
+    let part = &manifest.parts[1].key;
+    let (whole, _) = world.storage.get(part).await.unwrap().unwrap();
+    let mut key = part.clone();
+    let mut original = whole.clone();
+    let mut bytes = whole.to_vec();
+    match damage {
+        "missing" => world.storage.delete(part).await.unwrap(),
+        "short" => bytes.truncate(bytes.len() - 1),
+        "altered" => *bytes.last_mut().unwrap() ^= 1,
+        _ => {
+            key = manifest.key();
+            (original, _) = world.storage.get(&key).await.unwrap().unwrap();
+            let text = String::from_utf8(original.to_vec()).unwrap();
+            bytes = match damage {
+                "newer" => text.replacen("\"version\":1", "\"version\":2", 1),
+                _ => text[..text.len() / 2].to_owned(),
+            }
+            .into_bytes();
+        }
+    }
+    if damage != "missing" {
+        overwrite(&world.storage, &key, Bytes::from(bytes)).await;
+    }
+    let error = world.failed_sync(&world.request()).await;
+    assert!(error.contains(&manifest.key()), "{damage}: {error}");
+    assert!(
+        key == manifest.key() || error.contains(part),
+        "{damage}: {error}"
+    );
+    assert_eq!(world.rows().await, 80, "{damage}");
+
+    let output = program(world).arg("sync").output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{damage}");
+    assert_eq!(closing(&output)["status"], "partial", "{damage}");
+
+    overwrite(&world.storage, &key, original).await;
+    let counts = world.sync().await;
+    assert_eq!(
+        (&counts["files"], world.rows().await),
+        (&json!(2), 150),
+        "{damage}"
+    );
 }
 
 async fn overwrite(storage: &Storage, key: &str, body: Bytes) {

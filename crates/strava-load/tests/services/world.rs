@@ -99,6 +99,14 @@ impl World {
         World::at(test, url.parse().unwrap(), None).await
     }
 
+    /// One of each.
+    pub(crate) async fn both(test: &str) -> [World; 2] {
+        [
+            World::new(test).await,
+            World::on_s3(&format!("{test}_s3")).await,
+        ]
+    }
+
     async fn at(test: &str, landing_url: LandingUrl, folder: Option<TempDir>) -> World {
         let database_url = database(&format!("load_{test}")).await;
         let client = connect(&database_url).await;
