@@ -18,7 +18,7 @@ use crate::postgres::Postgres;
 use crate::state::{State, write_private};
 use crate::strava::Simulator;
 
-/// What can be started. A further service is a variant here and in [`Running`].
+/// What can be started. A further service is a variant here and in `Running`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Service {
     Postgres,

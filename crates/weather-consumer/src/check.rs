@@ -56,7 +56,7 @@ async fn limited(asked: impl Future<Output = anyhow::Result<String>>) -> anyhow:
 
 async fn topics(kafka: &KafkaArgs, topic: &str, dead_letters: &str) -> anyhow::Result<String> {
     let admin: AdminClient<Quiet> = topic::client_config(kafka)?
-        .create_with_context(Quiet::new())
+        .create_with_context(Quiet::on_this_runtime())
         .map_err(topic::refused)?;
     let (topic, dead_letters) = (topic.to_owned(), dead_letters.to_owned());
     tokio::task::spawn_blocking(move || {

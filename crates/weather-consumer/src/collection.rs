@@ -51,9 +51,9 @@ impl Collection {
         options
             .app_name
             .get_or_insert_with(|| "weather-consumer".to_owned());
-        options
-            .connect_timeout
-            .get_or_insert(Duration::from_secs(5));
+        // Also how long the driver's own heartbeat waits before it breaks off every command under way:
+        // a server that is merely busy must not be taken for one that is gone.
+        options.connect_timeout.get_or_insert(COMMAND_LIMIT);
         options
             .server_selection_timeout
             .get_or_insert(Duration::from_secs(5));

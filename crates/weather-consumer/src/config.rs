@@ -81,9 +81,9 @@ pub struct Run {
 #[derive(Debug, Subcommand)]
 pub enum Letters {
     /// Print them as JSON lines, without their values
-    List(ListLetters),
+    List(Box<ListLetters>),
     /// Send those that were not replayed yet to the topic that they are from
-    Replay(ReplayLetters),
+    Replay(Box<ReplayLetters>),
 }
 
 #[derive(Debug, Args)]
@@ -125,7 +125,7 @@ pub struct TopicArgs {
     /// The topic of the readings
     #[arg(long = "topic", env = "WEATHER_TOPIC", value_name = "TOPIC")]
     pub topic: String,
-    /// Where records go that cannot be stored [default: <topic>.dead-letters]
+    /// Where records go that cannot be stored [default: the topic and .dead-letters]
     #[arg(long = "dlq-topic", env = "WEATHER_DLQ_TOPIC", value_name = "TOPIC")]
     dead_letters: Option<String>,
 }
@@ -141,7 +141,7 @@ pub struct GroupArgs {
         default_value = "mongodb,landing"
     )]
     sinks: Vec<Sink>,
-    /// The consumer group [default: weather-consumer.<sinks>]
+    /// The consumer group [default: weather-consumer. and the sinks]
     #[arg(long = "group-id", env = "KAFKA_GROUP_ID", value_name = "GROUP")]
     group: Option<String>,
 }

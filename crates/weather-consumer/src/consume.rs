@@ -1,6 +1,6 @@
 //! The stage: store each reading, then commit its offset, never the other way round.
 //!
-//! One thread owns the consumer ([`intake`](crate::intake)); it hands readings to the sinks through
+//! One thread owns the consumer (`intake`); it hands readings to the sinks through
 //! bounded channels, and commits what they report as stored. A reading that was stored and not
 //! committed is stored again under the same name, so that a crash in between loses and doubles nothing.
 

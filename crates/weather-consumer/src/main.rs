@@ -27,9 +27,9 @@ async fn main() -> ExitCode {
 async fn run(config: Config) -> anyhow::Result<Closing> {
     match config.command {
         Command::Run(run) => consume(*run).await,
-        Command::DeadLetters(Letters::List(list)) => list_letters(list).await,
-        Command::DeadLetters(Letters::Replay(replay)) => replay_letters(replay).await,
-        Command::Check(check) => look(*check).await,
+        Command::DeadLetters(Letters::List(list)) => list_letters(*list).await,
+        Command::DeadLetters(Letters::Replay(replay)) => replay_letters(*replay).await,
+        Command::Check(check) => Box::pin(look(*check)).await,
     }
 }
 
@@ -107,13 +107,13 @@ async fn replay_letters(replay: ReplayLetters) -> anyhow::Result<Closing> {
 async fn look(args: Check) -> anyhow::Result<Closing> {
     let names = &args.topic;
     let (mongodb, landing) = (args.sinks.mongodb()?, args.sinks.landing()?);
-    check(
+    Box::pin(check(
         &names.kafka,
         &names.topic,
         &names.dead_letters(),
         mongodb,
         landing,
-    )
+    ))
     .await?;
     Ok(Closing::done(Map::new()))
 }

@@ -1,6 +1,8 @@
 //! A record as it lay on the topic, and the claim under which it was read.
 
-use rdkafka::message::{BorrowedMessage, Headers as _, Message as _, OwnedHeaders};
+use rdkafka::message::{
+    BorrowedHeaders, BorrowedMessage, Headers as _, Message as _, OwnedHeaders,
+};
 
 /// A partition as long as it is assigned to us without a break: what was read under an older claim
 /// on the same partition says nothing about this one.
@@ -48,7 +50,7 @@ impl Record {
             headers: message
                 .headers()
                 .filter(|headers| headers.count() > 0)
-                .map(|headers| headers.detach()),
+                .map(BorrowedHeaders::detach),
         }
     }
 

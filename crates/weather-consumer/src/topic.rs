@@ -213,7 +213,7 @@ pub fn numbers(partitions: &TopicPartitionList) -> Vec<i32> {
     partitions
         .elements()
         .iter()
-        .map(|element| element.partition())
+        .map(rdkafka::topic_partition_list::TopicPartitionListElem::partition)
         .collect()
 }
 

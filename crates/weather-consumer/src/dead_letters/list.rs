@@ -61,7 +61,7 @@ pub(super) fn reader(kafka: &KafkaArgs, group: &str) -> anyhow::Result<BaseConsu
         .set("auto.offset.reset", "earliest")
         .set("queued.max.messages.kbytes", "8192");
     config
-        .create_with_context(Quiet::new())
+        .create_with_context(Quiet::on_this_runtime())
         .map_err(topic::refused)
 }
 

@@ -165,14 +165,14 @@ impl Inner {
             .set("message.max.bytes", (limit + HEADROOM).to_string())
             .set("message.timeout.ms", DELIVERY_LIMIT.as_millis().to_string());
         let producer: Producer = config
-            .create_with_context(Quiet::new())
+            .create_with_context(Quiet::on_this_runtime())
             .map_err(topic::refused)?;
         Ok(held.insert(producer).clone())
     }
 
     fn admin(&self) -> anyhow::Result<Admin> {
         let config = topic::client_config(&self.kafka)?;
-        let admin = config.create_with_context(Quiet::new());
+        let admin = config.create_with_context(Quiet::on_this_runtime());
         admin.map(Arc::new).map_err(topic::refused)
     }
 

@@ -166,7 +166,7 @@ impl Sender {
             .set("message.max.bytes", "1000000000")
             .set("message.timeout.ms", "60000");
         let producer = config
-            .create_with_context(Quiet::new())
+            .create_with_context(Quiet::on_this_runtime())
             .map_err(topic::refused)?;
         Ok(Self {
             producer,
@@ -189,7 +189,10 @@ impl Sender {
         };
         loop {
             match self.producer.send_result(record) {
-                Ok(delivery) => return Ok(self.under_way.push(delivery)),
+                Ok(delivery) => {
+                    self.under_way.push(delivery);
+                    return Ok(());
+                }
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), again)) => {
                     record = again;
                     self.producer

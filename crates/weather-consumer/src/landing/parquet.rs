@@ -120,7 +120,7 @@ fn batch(rows: &Rows, topic: &str, partition: i32) -> anyhow::Result<RecordBatch
     };
     let count = rows.len();
     columns.numbers("version", |_| Some(VERSION as i32));
-    columns.texts("event_id", |row| row.event_id());
+    columns.texts("event_id", Row::event_id);
     columns.shared_texts("location_id", |row| rows.text_of(row.location));
     columns.measurements("latitude", |row| row.latitude, false);
     columns.measurements("longitude", |row| row.longitude, false);

@@ -70,7 +70,7 @@ impl Rows {
         let number = |decimal: &Option<common::weather::Decimal<'_>>| {
             decimal
                 .as_ref()
-                .map_or(f64::NAN, |decimal| decimal.as_f64())
+                .map_or(f64::NAN, common::weather::Decimal::as_f64)
         };
         let values: [f64; VALUES.len()] =
             std::array::from_fn(|index| number(&message.values[index]));

@@ -112,7 +112,7 @@ impl Events {
                 );
             }
             RDKafkaErrorCode::AllBrokersDown => {
-                self.vitals.not_ready(READY_KAFKA, "no broker answers")
+                self.vitals.not_ready(READY_KAFKA, "no broker answers");
             }
             _ => {}
         }

@@ -18,7 +18,7 @@ pub struct Quiet {
 
 impl Quiet {
     /// To be called on the runtime, which reads the credentials that sign for Amazon MSK.
-    pub fn new() -> Self {
+    pub fn on_this_runtime() -> Self {
         Self {
             signer: Signer::new(Handle::current()),
         }

@@ -20,7 +20,7 @@ fn killed_at_any_moment_nothing_is_lost_and_nothing_doubled() {
     let mut random = fastrand::Rng::with_seed(seed);
     let world = World::new("kills", 6);
     let options = ["--max-age", "1s", "--max-rows", "97"];
-    let per_kill = 400;
+    let per_kill = 250;
     let mut sent = 0;
     let mut members = [
         Consumer::start(&world, &options),

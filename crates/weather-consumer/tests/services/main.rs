@@ -1,5 +1,11 @@
 //! The consumer as a process, against a real broker, MongoDB, and landings of both kinds.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on says so by its panic, and what it measures on stderr"
+)]
+
 mod consumer;
 mod dead_letters;
 mod kills;

@@ -28,7 +28,7 @@ fn consumers_with_different_sinks_have_offsets_of_their_own() {
 #[test]
 fn a_member_is_added_and_removed_and_nothing_is_lost_or_doubled() {
     let world = World::new("members", 4);
-    world.send_readings(0..2_000);
+    world.send_readings(0..600);
     let first = Consumer::start(&world, &["--max-age", "1s"]);
     eventually("the first reads", SOON, || {
         first
@@ -42,16 +42,16 @@ fn a_member_is_added_and_removed_and_nothing_is_lost_or_doubled() {
             .filter(|count| *count == 2.0)
     };
     eventually("they share", SOON, || shared(&first).and(shared(&second)));
-    world.send_readings(2_000..3_000);
+    world.send_readings(600..900);
     eventually("the second reads", SOON, || {
         second
             .metric("weather_consumer_records_total")
             .filter(|read| *read > 0.0)
     });
     assert_eq!(second.stop().code, Some(0));
-    world.send_readings(3_000..4_000);
+    world.send_readings(900..1_200);
     eventually("all is committed", SOON, || {
-        (world.committed(BOTH) == 4_000).then_some(())
+        (world.committed(BOTH) == 1_200).then_some(())
     });
     let ended = first.stop();
     assert_eq!(

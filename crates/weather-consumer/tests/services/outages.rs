@@ -31,7 +31,7 @@ fn survives(
         (world.committed(BOTH) > 0).then_some(())
     });
     away();
-    world.send_readings(500..3_000);
+    world.send_readings(500..1_500);
     consumer.until_it_waits_for(what);
     assert!(consumer.is_healthy());
     std::thread::sleep(outage());
@@ -39,7 +39,7 @@ fn survives(
     back();
     consumer.until_ready();
     eventually("it has caught up", SOON, || {
-        (world.committed(BOTH) == 3_000).then_some(())
+        (world.committed(BOTH) == 1_500).then_some(())
     });
     let ended = consumer.stop();
     assert_eq!(ended.code, Some(0));
@@ -121,9 +121,9 @@ async fn the_broker_goes_away_and_comes_back() {
         assert!(consumer.is_healthy());
         signal("-CONT");
         consumer.until_ready();
-        world.send_readings(500..3_000);
+        world.send_readings(500..1_500);
         eventually("it has caught up", SOON, || {
-            (world.committed(BOTH) == 3_000).then_some(())
+            (world.committed(BOTH) == 1_500).then_some(())
         });
         let ended = consumer.stop();
         assert_eq!(

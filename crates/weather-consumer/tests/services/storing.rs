@@ -14,22 +14,22 @@ const BOTH: &str = "weather-consumer.mongodb,landing";
 #[test]
 fn every_reading_is_in_both_sinks_and_the_closing_line_says_so() {
     let world = World::new("storing", 3);
-    world.send_readings(0..3_000);
+    world.send_readings(0..1_000);
     let consumer = Consumer::start(&world, &[]);
     eventually("all documents", SOON, || {
-        (world.count() == 3_000).then_some(())
+        (world.count() == 1_000).then_some(())
     });
     let ended = consumer.stop();
     assert_eq!(ended.code, Some(0));
     assert_eq!(ended.closing["status"], "succeeded");
     assert_eq!(ended.closing["complete"], true);
-    assert_eq!(ended.closing["consumed"], 3_000);
-    assert_eq!(ended.closing["stored"]["mongodb"], 3_000);
-    assert_eq!(ended.closing["stored"]["landing"], 3_000);
+    assert_eq!(ended.closing["consumed"], 1_000);
+    assert_eq!(ended.closing["stored"]["mongodb"], 1_000);
+    assert_eq!(ended.closing["stored"]["landing"], 1_000);
     assert_eq!(ended.closing["files"], 3);
     assert_eq!(
         world.committed(BOTH),
-        3_000,
+        1_000,
         "stopped and drained, so all is committed"
     );
     world.assert_whole();

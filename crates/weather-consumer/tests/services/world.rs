@@ -23,7 +23,7 @@ use rdkafka::{
 use weather_consumer::landing::{Footer, footer};
 
 /// Long enough for two cores that do everything at once.
-pub(crate) const SOON: Duration = Duration::from_secs(120);
+pub(crate) const SOON: Duration = Duration::from_secs(180);
 
 #[expect(clippy::disallowed_methods, reason = "tests have no Config")]
 pub(crate) fn variable(name: &str) -> String {
@@ -65,6 +65,9 @@ pub(crate) struct Landed {
     pub(crate) fetched_at: i64,
     pub(crate) temperature: Option<f64>,
 }
+
+/// What counts of a document: milliseconds of its `fetched_at`, and its temperature.
+type Stored = (i64, Option<f64>);
 
 impl World {
     /// A world with a fresh topic of so many partitions, and a directory as landing.
@@ -259,7 +262,7 @@ impl World {
     }
 
     /// The good records of the topic, as both sinks should have them.
-    pub(crate) fn expected(&self) -> (BTreeMap<String, (i64, Option<f64>)>, Vec<Landed>) {
+    pub(crate) fn expected(&self) -> (BTreeMap<String, Stored>, Vec<Landed>) {
         let (mut documents, mut rows) = (BTreeMap::new(), Vec::new());
         for record in self.records(&self.topic) {
             let Ok(reading) = weather::decode(record.key(), record.payload()) else {
