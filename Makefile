@@ -27,7 +27,7 @@ airflow-run: ## run one DAG to its end: DAG=strava_daily
 
 test: ## everything that CI proves, with the seconds of each suite
 	@scripts/setup
-	@scripts/test rust dbt airflow flow privacy
+	@scripts/test rust dbt flow privacy
 
 test-rust: ## unit, stage and service tests of the crates
 	@scripts/setup rust python postgres kafka

@@ -36,6 +36,10 @@ class TaskInstance:
         self.pushed[key] = value
 
 
+class DagRun:
+    start_date = "2026-11-22T03:30:01Z"
+
+
 @pytest.fixture(autouse=True)
 def _options(monkeypatch):
     import os
@@ -60,7 +64,7 @@ def execute(request, tmp_path):
 
     def run(make, run_id: str = "", **context):
         ti = TaskInstance(run_id or f"run-{tmp_path.name}")
-        context = {"ti": ti, "run_id": ti.run_id, **context}
+        context = {"ti": ti, "run_id": ti.run_id, "dag_run": DagRun(), **context}
         operator = make(deferrable=request.param, aws_conn_id=None)
         if not request.param:
             return operator.execute(context), ti
@@ -118,7 +122,7 @@ def test_exit_1_is_a_failure_that_may_be_retried(execute, standin):
 def test_a_retry_that_airflow_resumes_with_the_failed_try_s_event_starts_anew(standin):
     standin.plan("1", "1", "0")
     ti = TaskInstance(f"run-{standin.folder.name}")
-    context = {"ti": ti, "run_id": ti.run_id}
+    context = {"ti": ti, "run_id": ti.run_id, "dag_run": DagRun()}
     with pytest.raises(TaskDeferred) as deferred:
         athlete("1")(deferrable=True, aws_conn_id=None).execute(context)
     event = asyncio.run(first_event(deferred.value.trigger))
@@ -193,7 +197,7 @@ def start(standin) -> str:
     """Starts the task of this test's run and leaves it, as a worker that dies does."""
     operator = StravaToS3Operator(task_id="t", athlete_id="1", aws_conn_id=None)
     ti = TaskInstance(f"run-{standin.folder.name}")
-    operator._configure({"ti": ti, "run_id": ti.run_id})
+    operator._configure({"ti": ti, "run_id": ti.run_id, "dag_run": DagRun()})
     operator._try_reattach_task(operator._owner)
     operator._start_task()
     standin.pid("1")
@@ -238,7 +242,7 @@ def test_a_signal_during_run_task_still_stops_the_task(standin):
     standin.plan("1", "0 hang")
     operator = StravaToS3Operator(task_id="t", athlete_id="1", aws_conn_id=None)
     ti = TaskInstance(f"kill-{standin.folder.name}")
-    operator._configure({"ti": ti, "run_id": ti.run_id})
+    operator._configure({"ti": ti, "run_id": ti.run_id, "dag_run": DagRun()})
     operator.on_kill()  # before there is a task
     operator._start_task()
     assert ecs_world.stopped({"taskArn": operator.arn})["stoppedReason"] == "Task killed by the user"

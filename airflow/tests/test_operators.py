@@ -21,7 +21,12 @@ class TaskInstance:
     )
 
 
-CONTEXT = {"run_id": TaskInstance.run_id, "ti": TaskInstance()}
+class DagRun:
+    def __init__(self, start_date="2026-11-22T03:30:01Z"):
+        self.start_date = start_date
+
+
+CONTEXT = {"run_id": TaskInstance.run_id, "ti": TaskInstance(), "dag_run": DagRun()}
 
 
 def sent(operator):
@@ -80,15 +85,19 @@ def test_a_command_is_a_list_of_arguments(operator, command):
     assert sent(operator)[0] == command
 
 
-def test_a_retry_has_the_same_owner_and_a_cleared_task_another():
-    first, retry, cleared = TaskInstance(), TaskInstance(), TaskInstance()
+def test_a_retry_has_the_same_owner_and_whatever_else_begins_anew_another():
+    retry, cleared = TaskInstance(), TaskInstance()
     retry.try_number, cleared.max_tries = 2, 4
-    owners = []
-    for ti in (first, retry, cleared):
-        operator = DbtOperator(task_id="t")
-        operator._configure({"run_id": ti.run_id, "ti": ti})
-        owners.append(operator._owner)
-    assert owners[0] == owners[1] != owners[2]
+    first = owner(TaskInstance(), DagRun())
+    assert owner(retry, DagRun()) == first
+    assert owner(cleared, DagRun()) != first
+    assert owner(TaskInstance(), DagRun("2026-11-22T08:00:00Z")) != first, "a run that was deleted and started anew"
+
+
+def owner(ti, dag_run):
+    operator = DbtOperator(task_id="t")
+    operator._configure({"run_id": ti.run_id, "ti": ti, "dag_run": dag_run})
+    return operator._owner
 
 
 def test_a_missing_option_fails_without_a_retry_and_is_named(monkeypatch):

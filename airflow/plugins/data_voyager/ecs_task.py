@@ -106,10 +106,13 @@ class EcsTaskOperator(EcsRunTaskOperator):
                 }
             ]
         }
-        # Who started it: the same for every retry, another one once a person clears the task.
+        # Who started it: the same for every retry; another one once a person clears the task (`max_tries`
+        # grows), deletes the run and starts it anew, or runs the DAG in a second Airflow (`start_date`).
         ti = context["ti"]
         self._try_number = ti.try_number
-        self._owner = generate_uuid(*map(str, [ti.dag_id, ti.task_id, ti.run_id, ti.map_index, ti.max_tries]))
+        started = context["dag_run"].start_date
+        parts = [ti.dag_id, ti.task_id, ti.run_id, ti.map_index, ti.max_tries, started]
+        self._owner = generate_uuid(*map(str, parts))
 
     def _start_task(self) -> None:
         super()._start_task()
