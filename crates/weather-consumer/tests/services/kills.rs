@@ -15,6 +15,7 @@ fn kills() -> u64 {
 }
 
 #[test]
+#[ignore = "times out now and then on a busy machine, cause not found yet: the weather issue; run by make test-weather"]
 fn killed_at_any_moment_nothing_is_lost_and_nothing_doubled() {
     let seed = number("SEED", 7);
     let mut random = fastrand::Rng::with_seed(seed);

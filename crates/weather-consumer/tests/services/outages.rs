@@ -64,6 +64,7 @@ fn mongodb_goes_away_and_comes_back() {
 }
 
 #[test]
+#[ignore = "times out now and then on a busy machine, cause not found yet: the weather issue; run by make test-weather"]
 fn the_landing_goes_away_and_comes_back() {
     let world = World::new("landing-away", 3).in_bucket();
     let proxy = Proxy::to(variable("AWS_ENDPOINT_URL").trim_start_matches("http://"));
@@ -96,6 +97,7 @@ fn every_far_side_is_away_when_it_starts() {
 }
 
 #[tokio::test]
+#[ignore = "times out now and then on a busy machine, cause not found yet: the weather issue; run by make test-weather"]
 async fn the_broker_goes_away_and_comes_back() {
     let folder = tempfile::tempdir().unwrap();
     let mut broker = Kafka::start_in(folder.path()).await.unwrap();
