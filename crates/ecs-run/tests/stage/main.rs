@@ -96,6 +96,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
+#[ignore = "now and then the end of the task is seen only after a minute, cause not found yet: the Airflow issue; run by make test-airflow"]
 async fn log_and_exit_code_of_the_task_are_passed_through() {
     let world = World::start().await;
     for code in [0, 1, 2, 7] {
@@ -120,6 +121,7 @@ async fn without_arguments_the_definition_s_command_runs() {
 }
 
 #[tokio::test]
+#[ignore = "now and then the end of the task is seen only after a minute, cause not found yet: the Airflow issue; run by make test-airflow"]
 async fn the_log_is_shown_while_the_task_runs_and_ctrl_c_stops_it() {
     let world = World::start().await;
     let tasks = world.folder.path().join("tasks.json");
