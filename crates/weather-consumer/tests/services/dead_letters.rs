@@ -104,6 +104,7 @@ fn header<'m>(message: &'m rdkafka::message::OwnedMessage, name: &str) -> Option
 }
 
 #[test]
+#[ignore = "times out now and then, cause not found yet: the weather issue; run by make test-weather"]
 fn every_kind_of_poison_is_put_aside_once_and_its_neighbours_are_stored() {
     let brokers = crate::world::variable("KAFKA_BOOTSTRAP_SERVERS");
     let world = World::at("poison", 2, &brokers, &[("max.message.bytes", "20000000")]);
@@ -177,6 +178,7 @@ fn every_kind_of_poison_is_put_aside_once_and_its_neighbours_are_stored() {
 }
 
 #[test]
+#[ignore = "times out now and then, cause not found yet: the weather issue; run by make test-weather"]
 fn replay_sends_each_letter_back_once_and_what_fails_again_is_put_aside_anew() {
     let world = World::new("replay", 2);
     // The server refuses what is too warm, until somebody repairs the rule.
@@ -240,6 +242,7 @@ fn replay_sends_each_letter_back_once_and_what_fails_again_is_put_aside_anew() {
 }
 
 #[test]
+#[ignore = "times out now and then, cause not found yet: the weather issue; run by make test-weather"]
 fn an_unknown_field_and_an_unknown_place_are_stored() {
     let world = World::new("unknown", 1);
     let place = "a-place-that-nobody-configured";

@@ -10,6 +10,7 @@ use crate::{
 const BOTH: &str = "weather-consumer.mongodb,landing";
 
 #[test]
+#[ignore = "times out now and then, cause not found yet: the weather issue; run by make test-weather"]
 fn consumers_with_different_sinks_have_offsets_of_their_own() {
     let world = World::new("sinks", 3);
     world.send_readings(0..600);

@@ -55,6 +55,7 @@ fn survives(
 const OPTIONS: [&str; 4] = ["--max-age", "1s", "--stall-timeout", "6s"];
 
 #[test]
+#[ignore = "times out now and then, cause not found yet: the weather issue; run by make test-weather"]
 fn mongodb_goes_away_and_comes_back() {
     let mut world = World::new("mongodb-away", 3);
     let proxy = Proxy::to(world.mongodb.trim_start_matches("mongodb://"));
@@ -74,6 +75,7 @@ fn the_landing_goes_away_and_comes_back() {
 }
 
 #[test]
+#[ignore = "times out now and then, cause not found yet: the weather issue; run by make test-weather"]
 fn every_far_side_is_away_when_it_starts() {
     let mut world = World::new("start-away", 2).in_bucket();
     let mongodb = Proxy::to(world.mongodb.trim_start_matches("mongodb://"));
