@@ -6,11 +6,14 @@ use clap::{Args, Parser, Subcommand};
 use common::{
     landing::{RunId, Stream},
     storage::LandingUrl,
-    task::{LogArgs, RunArgs, Settings},
+    task::{LogArgs, Refused, RunArgs, Settings},
 };
 use secrecy::SecretString;
 
-use crate::rejects::{MaxRejects, OnTypeConflict};
+use crate::{
+    folder::Folder,
+    rejects::{MaxRejects, OnTypeConflict},
+};
 
 /// Loads what landed into Postgres.
 #[derive(Debug, Parser)]
@@ -55,6 +58,7 @@ pub struct Landing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Source {
     Strava,
+    Weather,
 }
 
 #[derive(Debug, Args)]
@@ -68,7 +72,7 @@ pub struct Sync {
     /// Only this source
     #[arg(long)]
     pub source: Option<Source>,
-    /// Only these streams, separated by commas
+    /// Only these streams of Strava, separated by commas
     #[arg(long, value_delimiter = ',', value_name = "STREAM,…")]
     pub streams: Vec<Stream>,
     /// Rejected rows that are accepted per table: N, or P% [default: 10%, of fewer than 100 rows 10]
@@ -83,6 +87,29 @@ pub struct Sync {
     /// Show DDL and counts, and leave no trace
     #[arg(long)]
     pub dry_run: bool,
+}
+
+impl Sync {
+    /// What is to be loaded: everything, unless a source or streams are named.
+    ///
+    /// # Errors
+    /// Streams were asked of a source that has none.
+    pub fn folders(&self) -> anyhow::Result<Vec<Folder>> {
+        if self.source == Some(Source::Weather) && !self.streams.is_empty() {
+            return Err(
+                Refused::new("--streams are Strava's: leave it out, or --source weather").into(),
+            );
+        }
+        if !self.streams.is_empty() {
+            return Ok(self.streams.iter().copied().map(Folder::Stream).collect());
+        }
+        let wanted = |folder: &Folder| match self.source {
+            None => true,
+            Some(Source::Strava) => *folder != Folder::Weather,
+            Some(Source::Weather) => *folder == Folder::Weather,
+        };
+        Ok(Folder::all().into_iter().filter(wanted).collect())
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,4 +1,6 @@
-//! Turns pending parts into the rows of one COPY, and says which changes the table needs in between.
+//! Turns pending files into the rows of one COPY, and says which changes the table needs in between.
+
+mod parquet;
 
 use std::collections::BTreeMap;
 
@@ -9,7 +11,7 @@ use crate::{
     columns::{Columns, FIXED},
     copy::Tuple,
     encode::Encoder,
-    handover::{Fed, Fetched, Halt, PartCount, Step, Tolerance},
+    handover::{Fed, Fetched, FileCount, Halt, Step, Tolerance},
     lattice::{Scalar, Type, Value},
     lines::{Batch, LONGEST, Lines, unpack},
     reasons::{Fault, Reason},
@@ -42,7 +44,7 @@ pub struct Feed {
     piece_rows: u64,
     aside: SetAside,
     read: u64,
-    parts: BTreeMap<i64, PartCount>,
+    files: BTreeMap<i64, FileCount>,
     steps: mpsc::Sender<Step>,
 }
 
@@ -86,26 +88,25 @@ impl Feed {
             piece_rows: 0,
             aside: SetAside::default(),
             read: 0,
-            parts: BTreeMap::new(),
+            files: BTreeMap::new(),
             steps,
         }
     }
 
-    /// Feeds every part that arrives; blocks, so it wants a thread of its own.
-    pub fn run(mut self, mut parts: mpsc::Receiver<Fetched>) -> Result<Fed, Halt> {
+    /// Feeds every file that arrives; blocks, so it wants a thread of its own.
+    pub fn run(mut self, mut fetched: mpsc::Receiver<Fetched>) -> Result<Fed, Halt> {
         let mut batch = Batch::default();
         while let Some(Fetched {
             load_id,
             again,
             key,
             body,
-        }) = parts.blocking_recv()
+        }) = fetched.blocking_recv()
         {
             let torn = |source| Halt::Torn {
                 key: key.clone(),
                 source,
             };
-            let mut lines = Lines::new(unpack(body).map_err(torn)?);
             let source = Source {
                 stream: self.stream,
                 load_id,
@@ -113,7 +114,12 @@ impl Feed {
                 loaded_at: self.loaded_at,
                 again,
             };
-            self.parts.insert(load_id, PartCount::default());
+            self.files.insert(load_id, FileCount::default());
+            if key.ends_with(parquet::ENDING) {
+                self.parquet(body, &source)?;
+                continue;
+            }
+            let mut lines = Lines::new(unpack(body).map_err(torn)?);
             while lines.next_batch(&mut batch).map_err(torn)? {
                 self.batch(&batch, &source)?;
             }
@@ -123,7 +129,7 @@ impl Feed {
         self.restart_if_odd_ones_are_many()?;
         Ok(Fed {
             columns: self.columns,
-            parts: self.parts,
+            files: self.files,
         })
     }
 
@@ -157,7 +163,7 @@ impl Feed {
             }
             index += 1;
         }
-        let count = self.parts.entry(source.load_id).or_default();
+        let count = self.files.entry(source.load_id).or_default();
         count.rows_read += batch.len() as u64;
         self.read += batch.len() as u64;
         Ok(())
@@ -173,10 +179,16 @@ impl Feed {
         };
         self.envelope
             .read(line, self.stream, &mut self.tree, self.reading, &mut leaves)?;
+        self.take_tuple(row, source);
+        Ok(())
+    }
+
+    /// Puts the row in hand into the piece that goes to the database next.
+    fn take_tuple(&mut self, row: u64, source: &Source<'_>) {
         self.envelope.write(&mut self.tuple, source, row);
         self.tuple.append_to(&mut self.piece);
         self.piece_rows += 1;
-        let count = self.parts.entry(source.load_id).or_default();
+        let count = self.files.entry(source.load_id).or_default();
         count.tombstones += u64::from(self.envelope.is_tombstone());
         let at = self.envelope.fetched_at();
         count.fetched = Some(
@@ -184,7 +196,6 @@ impl Feed {
                 .fetched
                 .map_or((at, at), |(from, until)| (from.min(at), until.max(at))),
         );
-        Ok(())
     }
 
     /// Looks at this and the following rows of the batch at once, so that the table changes once.
@@ -309,7 +320,7 @@ impl Feed {
         if source.again {
             return Ok(()); // it is among the rejects already
         }
-        self.parts.entry(source.load_id).or_default().rejected += 1;
+        self.files.entry(source.load_id).or_default().rejected += 1;
         self.aside
             .add(Reject::new(source, row, reason, detail, line));
         if self.aside.count() > self.tolerance.limit {

@@ -18,7 +18,7 @@ pub enum Step {
     Reject(Vec<Reject>),
 }
 
-/// A part whose stored bytes are the manifest's.
+/// A file whose stored bytes are those that were promised.
 #[derive(Debug)]
 pub struct Fetched {
     pub load_id: i64,
@@ -66,9 +66,9 @@ pub struct Tolerance {
     pub on_type_conflict: OnTypeConflict,
 }
 
-/// What one part amounted to.
+/// What one file amounted to.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct PartCount {
+pub struct FileCount {
     pub rows_read: u64,
     pub rejected: u64,
     pub tombstones: u64,
@@ -80,5 +80,5 @@ pub struct PartCount {
 #[derive(Debug)]
 pub struct Fed {
     pub columns: Columns,
-    pub parts: BTreeMap<i64, PartCount>,
+    pub files: BTreeMap<i64, FileCount>,
 }

@@ -2,6 +2,8 @@
 
 /// Days from 1970-01-01 to 2000-01-01, where PostgreSQL begins to count.
 const EPOCH_DAYS: i64 = 10_957;
+/// The same in microseconds.
+pub const EPOCH_MICROS: i64 = EPOCH_DAYS * 86_400 * MICROS_PER_SECOND;
 const MICROS_PER_SECOND: i64 = 1_000_000;
 
 /// A time that carries its offset.
@@ -134,7 +136,7 @@ mod tests {
             let theirs: jiff::Timestamp = text.parse().unwrap();
             assert_eq!(
                 micros(text),
-                Some(theirs.as_microsecond() - EPOCH_DAYS * 86_400_000_000),
+                Some(theirs.as_microsecond() - EPOCH_MICROS),
                 "{text}"
             );
         }

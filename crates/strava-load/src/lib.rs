@@ -7,6 +7,7 @@ pub mod copy;
 pub mod encode;
 pub mod feed;
 pub mod flatten;
+pub mod folder;
 pub mod handover;
 pub mod instant;
 pub mod landed;

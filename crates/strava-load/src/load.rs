@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, anyhow};
 use common::{
-    landing::{Part, RunId, Stream},
+    landing::RunId,
     storage::Storage,
     task::{Closing, Stopped},
 };
@@ -17,8 +17,10 @@ use tracing::{info, warn};
 use crate::{
     columns::Columns,
     feed::Beginning,
+    folder::Folder,
     handover::{Fed, Halt, Tolerance},
-    landed::Landed,
+    instant::EPOCH_MICROS,
+    landed::{File, Landed},
     loads::{self, Load, Table},
     merge::{self, Shaped, Written},
     pipeline::{Filled, Pipeline},
@@ -28,13 +30,10 @@ use crate::{
     warehouse,
 };
 
-/// Microseconds from 1970 to 2000, where PostgreSQL begins to count.
-const EPOCH_MICROS: i64 = 946_684_800_000_000;
-
 /// How to load.
 #[derive(Clone, Debug)]
 pub struct Request {
-    pub streams: Vec<Stream>,
+    pub folders: Vec<Folder>,
     pub run_id: RunId,
     pub max_rejects: MaxRejects,
     pub on_type_conflict: OnTypeConflict,
@@ -43,10 +42,10 @@ pub struct Request {
     pub dry_run: bool,
 }
 
-/// Loads every stream of the request that has landed.
+/// Loads every folder of the request in which something landed.
 ///
 /// # Errors
-/// Nothing could be loaded, or the run was stopped. What went wrong with single tables or manifests is
+/// Nothing could be loaded, or the run was stopped. What went wrong with single tables or files is
 /// the failure of the closing, and the others are loaded.
 pub async fn run(
     client: &Client,
@@ -56,23 +55,23 @@ pub async fn run(
 ) -> anyhow::Result<Closing> {
     let (mut tables, mut failures) = (Map::new(), Vec::new());
     let mut loaded_any = false;
-    for stream in &request.streams {
-        let table = Table::of_stream(stream.as_str());
-        let load = StreamLoad {
+    for folder in &request.folders {
+        let table = folder.table();
+        let load = TableLoad {
             client,
             storage,
             request,
             stop,
-            stream: *stream,
+            folder: *folder,
             table: &table,
         };
         match load.run().await {
             Ok(None) => {}
             Ok(Some(outcome)) => {
                 tables.insert(table.to_string(), outcome.counts());
-                failures.extend(outcome.damaged.iter().map(|(manifest, why)| {
-                    anyhow!("{why}; the manifest is left out: land it again, or restore the part")
-                        .context(format!("load manifest {manifest}"))
+                failures.extend(outcome.damaged.iter().map(|(voucher, why)| {
+                    anyhow!("{why}; it is left out: land it again, or restore its files")
+                        .context(format!("load {voucher}"))
                 }));
                 loaded_any = true;
             }
@@ -147,8 +146,8 @@ struct Lessons {
     pins: Pins,
     damaged: BTreeMap<String, String>,
     tombstones: bool,
-    /// Parts that were loaded before and have something newer than what comes only now.
-    newer: Option<Vec<(i64, Part)>>,
+    /// Files that were loaded before and have something newer than what comes only now.
+    newer: Option<Vec<(i64, File)>>,
 }
 
 /// How an attempt ended.
@@ -157,22 +156,19 @@ enum Attempt {
     Again(Lessons),
 }
 
-struct StreamLoad<'a> {
+struct TableLoad<'a> {
     client: &'a Client,
     storage: &'a Storage,
     request: &'a Request,
     stop: &'a CancellationToken,
-    stream: Stream,
+    folder: Folder,
     table: &'a Table,
 }
 
-impl StreamLoad<'_> {
-    /// `None` where nothing of the stream ever landed.
+impl TableLoad<'_> {
+    /// `None` where nothing ever landed.
     async fn run(&self) -> anyhow::Result<Option<Outcome>> {
-        if !Landed::list(self.storage, self.stream)
-            .await?
-            .has_manifests()
-        {
+        if !Landed::list(self.storage, self.folder).await?.has_any() {
             return Ok(None);
         }
         let mut lessons = Lessons::default();
@@ -209,11 +205,8 @@ impl StreamLoad<'_> {
     }
 
     fn tell(&self, outcome: &Outcome) {
-        for (manifest, why) in &outcome.damaged {
-            warn!(
-                landing.manifest = manifest,
-                "left out a damaged manifest: {why}"
-            );
+        for (voucher, why) in &outcome.damaged {
+            warn!(landing.key = voucher, "left out {voucher}: {why}");
         }
         if self.request.dry_run {
             outcome
@@ -234,21 +227,21 @@ impl StreamLoad<'_> {
 
     async fn attempt(&self, lessons: Lessons) -> anyhow::Result<Attempt> {
         let started_at = Timestamp::now();
-        loads::lock(self.client, self.table).await?;
+        loads::lock(self.client, &self.table.to_string()).await?;
         loads::prepare(self.client, self.table).await?;
         let exists = exists(self.client, self.table).await?;
         let known = loads::known(self.client, self.table, exists).await?;
         // Listed under the lock: what another loader had in hand is loaded by now.
-        let landed = Landed::list(self.storage, self.stream).await?;
+        let landed = Landed::list(self.storage, self.folder).await?;
         let pending = landed
-            .pending(self.storage, self.stream, &known, &lessons.damaged)
+            .pending(self.storage, &known, &lessons.damaged)
             .await?;
         let mut outcome = Outcome {
             skipped: pending.skipped,
             damaged: pending.damaged.clone(),
             ..Outcome::default()
         };
-        if pending.parts.is_empty() {
+        if pending.files.is_empty() {
             loads::record(self.client, self.table, "", "now", &[], &pending.manifests).await?;
             return Ok(Attempt::Done(outcome));
         }
@@ -268,14 +261,17 @@ impl StreamLoad<'_> {
         } else {
             Staging::as_target(self.client, self.table).await?
         };
-        let ids = loads::next_ids(self.client, pending.parts.len()).await?;
+        let ids = loads::next_ids(self.client, pending.files.len()).await?;
         let loaded_at = started_at.as_microsecond() - EPOCH_MICROS;
         let beginning = Beginning {
-            stream: self.stream.as_str(),
+            stream: self.folder.stream(),
             columns,
             pins: lessons.pins.clone(),
             tolerance: Tolerance {
-                limit: self.request.max_rejects.of(pending.rows()),
+                limit: self
+                    .request
+                    .max_rejects
+                    .of(pending.rows().unwrap_or_default()),
                 on_type_conflict: self.request.on_type_conflict,
             },
             tombstones_expected: beside,
@@ -288,8 +284,8 @@ impl StreamLoad<'_> {
             ids: &ids,
             newer: lessons.newer.as_deref().unwrap_or_default(),
         };
-        let fed = match pipeline.fill(&mut filling, beginning).await? {
-            Filled::Rows(fed) => fed,
+        let (fed, mut sums) = match pipeline.fill(&mut filling, beginning).await? {
+            Filled::Rows(fed, sums) => (fed, sums),
             Filled::Damaged(damaged) => return Ok(Attempt::Again(Lessons { damaged, ..lessons })),
             Filled::Halted(Halt::Restart(pins)) => {
                 return Ok(Attempt::Again(Lessons { pins, ..lessons }));
@@ -304,10 +300,10 @@ impl StreamLoad<'_> {
         };
         let Fed {
             mut columns,
-            parts: counts,
+            files: counts,
         } = fed;
         if exists && lessons.newer.is_none() {
-            let newer = loads::newer(self.client, self.table, &pending.parts, &counts).await?;
+            let newer = loads::newer(self.client, self.table, &pending.files, &counts).await?;
             if !newer.is_empty() {
                 info!(
                     files.count = newer.len(),
@@ -354,9 +350,10 @@ impl StreamLoad<'_> {
         }
         outcome.loads = ids
             .iter()
-            .zip(&pending.parts)
+            .zip(&pending.files)
             .map(|(id, pending)| Load {
                 load_id: *id,
+                sha256: sums.remove(id).unwrap_or_default(),
                 pending: pending.clone(),
                 count: counts.get(id).copied().unwrap_or_default(),
                 inserted: written.inserted.get(id).copied().unwrap_or_default(),

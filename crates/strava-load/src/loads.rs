@@ -1,12 +1,18 @@
 //! The loader's own schema `strava_load`: which files were loaded into which table, and what came of it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use anyhow::{Context as _, bail};
-use common::{landing::Part, task::Refused};
+use common::task::Refused;
 use tokio_postgres::{Client, Row};
 
-use crate::{columns::Columns, handover::PartCount, landed::PendingPart, lattice::Type, names};
+use crate::{
+    columns::Columns,
+    handover::FileCount,
+    landed::{File, PendingFile, Promise},
+    lattice::Type,
+    names,
+};
 
 /// The version of the schema that this program writes.
 const VERSION: i32 = 1;
@@ -18,17 +24,11 @@ const SCHEMA: &str = include_str!("loads.sql");
 pub struct Table {
     pub schema: String,
     pub name: String,
+    /// The columns that rows are merged by, as SQL wants them.
+    pub key: &'static str,
 }
 
 impl Table {
-    /// Where a stream of Strava's goes.
-    pub fn of_stream(stream: &str) -> Table {
-        Table {
-            schema: "strava".to_owned(),
-            name: format!("ods_strava__{stream}"),
-        }
-    }
-
     /// The name as SQL wants it.
     pub fn quoted(&self) -> String {
         format!(
@@ -46,7 +46,7 @@ impl std::fmt::Display for Table {
 }
 
 /// Makes two loaders of one table queue: the lock lasts until the transaction ends.
-pub async fn lock(client: &Client, table: &Table) -> anyhow::Result<()> {
+pub async fn lock(client: &Client, table: &str) -> anyhow::Result<()> {
     let name = format!("strava-load {table}");
     client
         .execute(
@@ -83,14 +83,7 @@ pub async fn version(client: &Client) -> anyhow::Result<Option<i32>> {
 /// Makes the schemas where they are missing; inside the caller's transaction.
 pub async fn prepare(client: &Client, table: &Table) -> anyhow::Result<()> {
     if version(client).await?.is_none() {
-        lock(
-            client,
-            &Table {
-                schema: "strava_load".to_owned(),
-                name: "version".to_owned(),
-            },
-        )
-        .await?;
+        lock(client, "strava_load.version").await?;
         if version(client).await?.is_none() {
             client
                 .batch_execute(SCHEMA)
@@ -122,8 +115,8 @@ pub async fn prepare(client: &Client, table: &Table) -> anyhow::Result<()> {
 #[derive(Debug, Default)]
 pub struct Known {
     pub manifests: HashSet<String>,
-    /// Key and sha256.
-    pub parts: HashSet<(String, String)>,
+    /// Size by key and sha256.
+    pub files: HashMap<(String, String), u64>,
 }
 
 /// The records of a table; those of one that is gone go too, since they speak of rows that nobody has.
@@ -148,17 +141,24 @@ pub async fn known(client: &Client, table: &Table, exists: bool) -> anyhow::Resu
         )
         .await
         .context("read which manifests were loaded")?;
-    let parts = client
+    let files = client
         .query(
-            "select source_key, source_sha256 from strava_load.loads where table_schema = $1 and table_name = $2",
+            "select source_key, source_sha256, source_bytes from strava_load.loads where table_schema = $1 and table_name = $2",
             &of_table,
         )
         .await
         .context("read which files were loaded")?;
     Ok(Known {
         manifests: manifests.iter().map(|row| row.get(0)).collect(),
-        parts: parts.iter().map(|row| (row.get(0), row.get(1))).collect(),
+        files: files
+            .iter()
+            .map(|row| ((row.get(0), row.get(1)), bytes(row.get(2))))
+            .collect(),
     })
+}
+
+fn bytes(stored: i64) -> u64 {
+    stored.unsigned_abs()
 }
 
 /// Takes so many numbers for loads.
@@ -175,52 +175,53 @@ pub async fn next_ids(client: &Client, count: usize) -> anyhow::Result<Vec<i64>>
     Ok(ids)
 }
 
-/// Loaded parts with something newer than a part that comes only now: of the same athlete, and of the same
+/// Loaded files with something newer than a file that comes only now: of the same athlete, and of the same
 /// origin or with tombstones, which speak of every origin. With their numbers.
 pub async fn newer(
     client: &Client,
     table: &Table,
-    parts: &[PendingPart],
-    counts: &BTreeMap<i64, PartCount>,
-) -> anyhow::Result<Vec<(i64, Part)>> {
-    let mut since: BTreeMap<(&str, &str), i64> = BTreeMap::new();
-    for (pending, count) in parts.iter().zip(counts.values()) {
+    files: &[PendingFile],
+    counts: &BTreeMap<i64, FileCount>,
+) -> anyhow::Result<Vec<(i64, File)>> {
+    let mut since = BTreeMap::new();
+    for (pending, count) in files.iter().zip(counts.values()) {
         if let Some((from, _)) = count.fetched {
-            let since = since
-                .entry((&pending.athlete_id, pending.origin.as_str()))
-                .or_insert(from);
+            let since = since.entry(&pending.lineage).or_insert(from);
             *since = from.min(*since);
         }
     }
-    let athletes: Vec<&str> = since.keys().map(|(athlete, _)| *athlete).collect();
-    let origins: Vec<&str> = since.keys().map(|(_, origin)| *origin).collect();
+    let athletes: Vec<Option<&str>> = since.keys().map(|it| it.athlete_id.as_deref()).collect();
+    let origins: Vec<&str> = since.keys().map(|it| it.origin.as_str()).collect();
     let since: Vec<i64> = since.values().copied().collect();
     let rows = client
         .query(
             "select distinct on (load_id) load_id, source_key, source_sha256, source_bytes, rows_read \
              from strava_load.loads l join unnest($3::text[], $4::text[], $5::bigint[]) as late (athlete_id, origin, since) \
-             on l.athlete_id = late.athlete_id and (l.origin = late.origin or l.tombstones > 0) \
+             on l.athlete_id is not distinct from late.athlete_id and (l.origin = late.origin or l.tombstones > 0) \
              and l.fetched_until > timestamptz '2000-01-01 00:00:00+00' + late.since * interval '1 microsecond' \
              where table_schema = $1 and table_name = $2 order by load_id",
             &[&table.schema, &table.name, &athletes, &origins, &since],
         )
         .await
-        .context("look for newer parts that were loaded before")?;
-    let part = |row: &Row| Part {
+        .context("look for newer files that were loaded before")?;
+    let file = |row: &Row| File {
         key: row.get(1),
-        sha256: row.get(2),
-        bytes: row.get::<_, i64>(3).unsigned_abs(),
-        rows: row.get::<_, i64>(4).unsigned_abs(),
+        bytes: bytes(row.get(3)),
+        promise: Some(Promise {
+            sha256: row.get(2),
+            rows: row.get::<_, i64>(4).unsigned_abs(),
+        }),
     };
-    Ok(rows.iter().map(|row| (row.get(0), part(row))).collect())
+    Ok(rows.iter().map(|row| (row.get(0), file(row))).collect())
 }
 
 /// A file's way into the table.
 #[derive(Clone, Debug)]
 pub struct Load {
     pub load_id: i64,
-    pub pending: PendingPart,
-    pub count: PartCount,
+    pub pending: PendingFile,
+    pub sha256: String,
+    pub count: FileCount,
     pub inserted: i64,
     pub updated: i64,
     pub deleted: i64,
@@ -253,6 +254,10 @@ pub async fn record(
             .map(|load| load.count.fetched.map(end))
             .collect::<Vec<Option<i64>>>()
     };
+    let athletes: Vec<Option<&str>> = loads
+        .iter()
+        .map(|load| load.pending.lineage.athlete_id.as_deref())
+        .collect();
     client
         .execute(
             "insert into strava_load.loads (table_schema, table_name, mode, run_id, started_at, finished_at, load_id, \
@@ -272,9 +277,9 @@ pub async fn record(
                 &run_id,
                 &started_at,
                 &of(|load| load.load_id),
-                &text(|load| &load.pending.part.key),
-                &text(|load| &load.pending.part.sha256),
-                &of(|load| load.pending.part.bytes as i64),
+                &text(|load| &load.pending.file.key),
+                &text(|load| &load.sha256),
+                &of(|load| load.pending.file.bytes as i64),
                 &of(|load| load.count.rows_read as i64),
                 &of(|load| load.inserted),
                 &of(|load| load.updated),
@@ -284,8 +289,8 @@ pub async fn record(
                 &of(|load| load.count.tombstones as i64),
                 &fetched(|(from, _)| from),
                 &fetched(|(_, until)| until),
-                &text(|load| &load.pending.athlete_id),
-                &text(|load| load.pending.origin.as_str()),
+                &athletes,
+                &text(|load| &load.pending.lineage.origin),
             ],
         )
         .await

@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use common::{
     database_url,
-    landing::Stream,
     storage::Storage,
     task::{self, Closing},
 };
@@ -30,13 +29,9 @@ async fn run(config: Config) -> anyhow::Result<Closing> {
         Command::Sync(sync) => {
             let storage = Storage::open(&sync.landing.landing_url).await?;
             let client = session(&sync.warehouse).await?;
-            let streams = if sync.streams.is_empty() {
-                Stream::ALL.to_vec()
-            } else {
-                sync.streams
-            };
+            let folders = sync.folders()?;
             let request = Request {
-                streams,
+                folders,
                 run_id: sync.run.run_id,
                 max_rejects: sync.max_rejects.unwrap_or(MaxRejects::Usual),
                 on_type_conflict: sync.on_type_conflict,

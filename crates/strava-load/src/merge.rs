@@ -11,7 +11,7 @@ use crate::{
     lattice::{Scalar, Type},
     loads::Table,
     names::quoted,
-    staging::{KEY, definitions, deleted_index, statements},
+    staging::{definitions, deleted_index, statements},
     views,
 };
 
@@ -39,7 +39,7 @@ pub struct Shaped {
 /// Returns how many rows of each load went.
 pub async fn finish_new(client: &Client, target: &Table) -> anyhow::Result<BTreeMap<i64, i64>> {
     let table = target.quoted();
-    let key = format!("alter table {table} add primary key ({KEY})");
+    let key = format!("alter table {table} add primary key ({})", target.key);
     client
         .batch_execute("savepoint without_key")
         .await
@@ -53,7 +53,7 @@ pub async fn finish_new(client: &Client, target: &Table) -> anyhow::Result<BTree
             .batch_execute("rollback to savepoint without_key")
             .await
             .context("make the primary key")?;
-        removed = remove_older(client, &table).await?;
+        removed = remove_older(client, &table, target.key).await?;
         client
             .batch_execute(&key)
             .await
@@ -62,9 +62,13 @@ pub async fn finish_new(client: &Client, target: &Table) -> anyhow::Result<BTree
     Ok(removed)
 }
 
-async fn remove_older(client: &Client, table: &str) -> anyhow::Result<BTreeMap<i64, i64>> {
+async fn remove_older(
+    client: &Client,
+    table: &str,
+    key: &str,
+) -> anyhow::Result<BTreeMap<i64, i64>> {
     let sql = format!(
-        "with ranked as (select ctid, row_number() over (partition by {KEY} order by {NEWEST}) as rank \
+        "with ranked as (select ctid, row_number() over (partition by {key} order by {NEWEST}) as rank \
          from {table} where not \"_deleted\"), \
          gone as (delete from {table} t using ranked r where t.ctid = r.ctid and r.rank > 1 returning t.\"_load_id\") \
          select \"_load_id\", count(*) from gone group by 1"
@@ -87,7 +91,7 @@ pub async fn shape(
     let table = target.quoted();
     let Some(before) = before else {
         let mut create = definitions(after);
-        create.push(format!("primary key ({KEY})"));
+        create.push(format!("primary key ({})", target.key));
         let ddl = vec![
             format!("create table {table} ({})", create.join(", ")),
             deleted_index(&table),
@@ -212,17 +216,20 @@ pub async fn merge(
 ) -> anyhow::Result<Written> {
     let table = target.quoted();
     let doubled = format!(
-        "select exists (select from {staging} where not \"_deleted\" group by {KEY} having count(*) > 1)"
+        "select exists (select from {staging} where not \"_deleted\" group by {} having count(*) > 1)",
+        target.key
     );
     let doubled = client
         .query_one(&doubled, &[])
         .await
         .context("look for rows of the same key")?;
     if doubled.get(0) {
-        remove_older(client, staging).await?;
+        remove_older(client, staging, target.key).await?;
     }
     let mut written = Written::default();
-    let rows = client.query(&upsert(&table, staging, columns), &[]).await;
+    let rows = client
+        .query(&upsert(&table, target.key, staging, columns), &[])
+        .await;
     for row in rows.with_context(|| format!("merge into {target}"))? {
         let load_id: i64 = row.get(0);
         written.inserted.insert(load_id, row.get(1));
@@ -262,27 +269,27 @@ fn count(written: &mut Written, row: &Row) {
 }
 
 /// Rows that the table has in this content, or in a newer one, are found by their hash and left alone.
-fn upsert(table: &str, staging: &str, columns: &Columns) -> String {
+fn upsert(table: &str, key: &str, staging: &str, columns: &Columns) -> String {
     let names = columns.quoted_names();
     let set: Vec<String> = names
         .iter()
         .map(|name| format!("{name} = excluded.{name}"))
         .collect();
     let names = names.join(", ");
-    let same = same_key("t", "s");
+    let same = same_key(key, "t", "s");
     format!(
         "with written as (insert into {table} as t ({names}) select {names} from {staging} s \
          where not s.\"_deleted\" and not exists (select from {table} t where {same} \
          and (t.\"_row_hash\" = s.\"_row_hash\" or t.\"_fetched_at\" > s.\"_fetched_at\")) \
-         on conflict ({KEY}) do update set {} returning t.\"_load_id\", t.xmax = 0 as fresh) \
+         on conflict ({key}) do update set {} returning t.\"_load_id\", t.xmax = 0 as fresh) \
          select \"_load_id\", count(*) filter (where fresh), count(*) filter (where not fresh) from written group by 1",
         set.join(", ")
     )
 }
 
-fn same_key(a: &str, b: &str) -> String {
+fn same_key(key: &str, a: &str, b: &str) -> String {
     let equal = |name| format!("{a}.{name} = {b}.{name}");
-    KEY.split(", ").map(equal).collect::<Vec<_>>().join(" and ")
+    key.split(", ").map(equal).collect::<Vec<_>>().join(" and ")
 }
 
 /// A tombstone marks the rows, a later row takes the mark away.

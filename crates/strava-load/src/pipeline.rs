@@ -1,10 +1,9 @@
-//! Reads parts, turns them into rows and copies these, all three at the same time.
+//! Reads files, turns them into rows and copies these, all three at the same time.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, anyhow};
 use common::{
-    landing::Part,
     storage::Storage,
     task::{Progress, Stopped},
 };
@@ -15,35 +14,36 @@ use tracing::warn;
 use crate::{
     feed::{Beginning, Feed},
     handover::{Fed, Fetched, Halt, Step},
-    landed::{Checked, Pending, read_part},
+    landed::{self, Checked, File, Pending},
     staging::Staging,
 };
 
-/// Steps that wait for the database, and parts that wait for the feed: they bound the memory.
+/// Steps that wait for the database, and files that wait for the feed: they bound the memory.
 const STEPS_AHEAD: usize = 4;
-const PARTS_AHEAD: usize = 1;
+const FILES_AHEAD: usize = 1;
 
 /// What is to be read, and with which numbers.
 pub struct Pipeline<'a> {
     pub storage: &'a Storage,
     pub stop: &'a CancellationToken,
     pub pending: &'a Pending,
-    /// The numbers of the pending parts' loads.
+    /// The numbers of the pending files' loads.
     pub ids: &'a [i64],
-    /// Parts that were loaded before and are read again, for what they say of rows that come late.
-    pub newer: &'a [(i64, Part)],
+    /// Files that were loaded before and are read again, for what they say of rows that come late.
+    pub newer: &'a [(i64, File)],
 }
 
 /// How filling the staging table ended.
 pub enum Filled {
-    Rows(Fed),
-    /// Manifests that turned out not to be what they promise, and why.
+    /// All that was learnt, and the sha256 of each load's file.
+    Rows(Fed, BTreeMap<i64, String>),
+    /// What turned out not to be what was promised, and why.
     Damaged(BTreeMap<String, String>),
     Halted(Halt),
 }
 
 impl Pipeline<'_> {
-    /// Fills the staging table with every row of every part.
+    /// Fills the staging table with every row of every file.
     ///
     /// # Errors
     /// Storage or database failed, or the run was stopped.
@@ -52,7 +52,7 @@ impl Pipeline<'_> {
         filling: &mut Staging<'_>,
         beginning: Beginning,
     ) -> anyhow::Result<Filled> {
-        let (to_feed, parts) = mpsc::channel(PARTS_AHEAD);
+        let (to_feed, parts) = mpsc::channel(FILES_AHEAD);
         let (to_copy, steps) = mpsc::channel(STEPS_AHEAD);
         let feed = Feed::new(beginning, to_copy);
         let feeding = tokio::task::spawn_blocking(move || feed.run(parts));
@@ -60,18 +60,18 @@ impl Pipeline<'_> {
         let (fetched, copied) = tokio::join!(self.fetch(to_feed), self.copy(filling, steps));
         let fed = feeding.await.context("the thread that reads rows")?;
         copied?;
-        let mut damaged = fetched?;
+        let (sums, mut damaged) = fetched?;
         if damaged.is_empty() {
             match fed {
-                Ok(fed) => return Ok(Filled::Rows(fed)),
+                Ok(fed) => return Ok(Filled::Rows(fed, sums)),
                 Err(Halt::Torn { key, source }) => {
                     let torn = self
                         .pending
-                        .parts
+                        .files
                         .iter()
-                        .find(|pending| pending.part.key == key);
-                    let why = format!("its part {key} cannot be unpacked: {source}");
-                    damaged.extend(torn.map(|torn| (torn.manifest.clone(), why)));
+                        .find(|pending| pending.file.key == key);
+                    let why = format!("{key} cannot be unpacked: {source}");
+                    damaged.extend(torn.map(|torn| (torn.voucher.clone(), why)));
                 }
                 Err(halt) => return Ok(Filled::Halted(halt)),
             }
@@ -85,7 +85,7 @@ impl Pipeline<'_> {
         filling: &mut Staging<'_>,
         mut steps: mpsc::Receiver<Step>,
     ) -> anyhow::Result<()> {
-        let progress = Progress::new("rows", Some(self.pending.rows()));
+        let progress = Progress::new("rows", self.pending.rows());
         while let Some(step) = steps.recv().await {
             if let Step::Rows { rows, .. } = &step {
                 progress.inc(*rows);
@@ -95,26 +95,27 @@ impl Pipeline<'_> {
         filling.finish().await
     }
 
-    /// Gives the feed each part, until one is not what its manifest promises; then the rest is only
-    /// checked, so that one more attempt is enough.
+    /// Gives the feed each file, until one is not what was promised; then the rest is only checked, so
+    /// that one more attempt is enough. Returns each load's sha256, and what is damaged and why.
     async fn fetch(
         &self,
         to_feed: mpsc::Sender<Fetched>,
-    ) -> anyhow::Result<BTreeMap<String, String>> {
-        let mut damaged = BTreeMap::new();
+    ) -> anyhow::Result<(BTreeMap<i64, String>, BTreeMap<String, String>)> {
+        let (mut sums, mut damaged) = (BTreeMap::new(), BTreeMap::new());
         let again = self
             .newer
             .iter()
-            .map(|(load_id, part)| (*load_id, part, None));
-        let first = self.ids.iter().zip(&self.pending.parts);
-        let first = first.map(|(load_id, it)| (*load_id, &it.part, Some(&it.manifest)));
-        for (load_id, part, manifest) in again.chain(first) {
+            .map(|(load_id, file)| (*load_id, file, None));
+        let first = self.ids.iter().zip(&self.pending.files);
+        let first = first.map(|(load_id, it)| (*load_id, &it.file, Some(&it.voucher)));
+        for (load_id, file, voucher) in again.chain(first) {
             if self.stop.is_cancelled() {
                 return Err(anyhow!(Stopped));
             }
-            match (read_part(self.storage, part).await?, manifest) {
-                (Checked::Whole(body), _) if damaged.is_empty() => {
-                    let (again, key) = (manifest.is_none(), part.key.clone());
+            match (landed::read(self.storage, file).await?, voucher) {
+                (Checked::Whole { body, sha256 }, _) if damaged.is_empty() => {
+                    sums.insert(load_id, sha256);
+                    let (again, key) = (voucher.is_none(), file.key.clone());
                     let fetched = Fetched {
                         load_id,
                         again,
@@ -122,18 +123,18 @@ impl Pipeline<'_> {
                         body,
                     };
                     if to_feed.send(fetched).await.is_err() {
-                        return Ok(damaged); // the feed or the COPY has its own reason
+                        return Ok((sums, damaged)); // the feed or the COPY has its own reason
                     }
                 }
-                (Checked::Whole(_), _) => {}
-                (Checked::Damaged(why), Some(manifest)) => {
-                    drop(damaged.insert(manifest.clone(), why));
+                (Checked::Whole { .. }, _) => {}
+                (Checked::Damaged(why), Some(voucher)) => {
+                    drop(damaged.insert(voucher.clone(), why));
                 }
                 (Checked::Damaged(why), None) => {
-                    warn!("could not read a part again that was loaded before: {why}");
+                    warn!("could not read a file again that was loaded before: {why}");
                 }
             }
         }
-        Ok(damaged)
+        Ok((sums, damaged))
     }
 }

@@ -72,6 +72,21 @@ impl Envelope {
         self.check(stream)
     }
 
+    /// Takes the words of a row that came without an envelope: nobody's, and there.
+    pub fn set(&mut self, stream: &str, id: &str, origin: &str, hash: &str, fetched_at: i64) {
+        for (text, value) in [
+            (&mut self.stream, stream),
+            (&mut self.id, id),
+            (&mut self.athlete_id, ""),
+            (&mut self.origin, origin),
+            (&mut self.hash, hash),
+        ] {
+            text.clear();
+            text.push_str(value);
+        }
+        (self.fetched_at, self.deleted, self.payload) = (Some(fetched_at), Some(false), true);
+    }
+
     fn fields<L: Leaves>(
         &mut self,
         json: &mut Jiter<'_>,
@@ -190,7 +205,9 @@ impl Envelope {
         let deleted = self.is_tombstone();
         tuple.put_bytes(0, self.stream.as_bytes());
         tuple.put_bytes(1, self.id.as_bytes());
-        tuple.put_bytes(2, self.athlete_id.as_bytes());
+        if !self.athlete_id.is_empty() {
+            tuple.put_bytes(2, self.athlete_id.as_bytes());
+        }
         tuple.put_bytes(3, &self.fetched_at().to_be_bytes());
         tuple.put_bytes(4, self.origin.as_bytes());
         tuple.put_bytes(5, &row_hash(&self.hash, deleted).to_be_bytes());

@@ -17,9 +17,6 @@ use crate::{
     rejects,
 };
 
-/// The key that rows are merged by.
-pub const KEY: &str = "\"_athlete_id\", \"_id\", \"_origin\"";
-
 /// A table that nobody else sees before the transaction ends, and the COPY into it.
 pub struct Staging<'a> {
     client: &'a Client,
@@ -46,7 +43,13 @@ pub fn definitions(columns: &Columns) -> Vec<String> {
         } else {
             ""
         };
-        format!("{} {}{collation} not null", quoted(name), Type::One(*kind))
+        // The weather is nobody's.
+        let not_null = if *name == "_athlete_id" {
+            ""
+        } else {
+            " not null"
+        };
+        format!("{} {}{collation}{not_null}", quoted(name), Type::One(*kind))
     });
     let own = columns
         .iter()

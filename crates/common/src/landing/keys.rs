@@ -29,6 +29,21 @@ pub fn part(stream: Stream, athlete_id: &str, run_id: &RunId, sha256: &str) -> S
     format!("{folder}{}-{}.ndjson.zst", run_id.key_form(), &sha256[..16])
 }
 
+/// Every landed reading of the weather: `source=kafka/type=weather/`.
+pub fn weather_prefix() -> &'static str {
+    "source=kafka/type=weather/"
+}
+
+/// Readings of one partition, named by the first of them:
+/// `source=kafka/type=weather/date=<YYYYMMDD>/<topic>+<partition>+<20-digit offset>.parquet`.
+pub fn weather(date: Date, topic: &str, partition: i32, first_offset: i64) -> String {
+    format!(
+        "{}date={}/{topic}+{partition}+{first_offset:020}.parquet",
+        weather_prefix(),
+        date.strftime("%Y%m%d")
+    )
+}
+
 /// All state of one athlete: `state/strava/athlete=<id>/`.
 pub fn athlete_state_prefix(athlete_id: &str) -> String {
     format!("state/strava/athlete={athlete_id}/")
@@ -66,6 +81,10 @@ mod tests {
             part(Stream::ActivityDetails, "42", &run_id, &sha256_hex(b"")),
             "source=strava/type=activity_details/athlete=42/date=20261122/\
              20261122T101112Z-0a1b2c3d-e3b0c44298fc1c14.ndjson.zst"
+        );
+        assert_eq!(
+            weather(jiff::civil::date(2026, 11, 22), "weather", 3, 17),
+            "source=kafka/type=weather/date=20261122/weather+3+00000000000000000017.parquet"
         );
         assert_eq!(ledger("42"), "state/strava/athlete=42/ledger.json.zst");
         assert_eq!(lease("42"), "state/strava/athlete=42/lease.json");

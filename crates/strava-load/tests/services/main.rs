@@ -11,6 +11,7 @@ mod faults;
 mod flow;
 mod hazards;
 mod kills;
+mod readings;
 mod recorded;
 mod types;
 mod values;

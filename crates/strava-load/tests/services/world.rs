@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::Value;
 use strava_load::{
+    folder::Folder,
     load::{self, Request},
     rejects::{MaxRejects, OnTypeConflict},
     warehouse,
@@ -163,7 +164,7 @@ impl World {
 
     pub(crate) fn request(&self) -> Request {
         Request {
-            streams: Stream::ALL.to_vec(),
+            folders: Folder::all(),
             run_id: RunId::random(),
             max_rejects: MaxRejects::Usual,
             on_type_conflict: OnTypeConflict::Reject,
@@ -174,9 +175,14 @@ impl World {
 
     /// A load that must succeed; the counts of the activities.
     pub(crate) async fn sync(&self) -> Value {
+        self.synced(TABLE).await
+    }
+
+    /// A load that must succeed; the counts of a table.
+    pub(crate) async fn synced(&self, table: &str) -> Value {
         let closing = self.try_sync(&self.request()).await.unwrap();
         assert!(closing.failure.is_none(), "{:#}", closing.failure.unwrap());
-        closing.counts["tables"][TABLE].clone()
+        closing.counts["tables"][table].clone()
     }
 
     pub(crate) async fn try_sync(&self, request: &Request) -> anyhow::Result<Closing> {
