@@ -70,6 +70,9 @@ pub struct Run {
     /// For finishing what is in hand when stopped, or when partitions move
     #[arg(long, default_value = "20s", value_parser = duration)]
     drain_timeout: Duration,
+    /// End with exit 0 once all that the topic held at the start is stored; --max-age says how soon files land
+    #[arg(long)]
+    pub until_caught_up: bool,
     /// Let MongoDB delete readings so long after their slot [default: never]
     #[arg(long, value_parser = duration)]
     pub expire_after: Option<Duration>,

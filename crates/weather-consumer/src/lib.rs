@@ -1,5 +1,6 @@
 //! Kafka -> MongoDB and landing: each reading stored exactly once, whatever dies in between.
 
+pub mod caught_up;
 pub mod check;
 pub mod collection;
 pub mod config;

@@ -10,6 +10,7 @@ use common::{
 };
 use serde_json::{Map, Value, json};
 use weather_consumer::{
+    caught_up::Goal,
     check::check,
     collection::Collection,
     config::{Check, Command, Config, Letters, ListLetters, ReplayLetters, Run},
@@ -34,7 +35,7 @@ async fn run(config: Config) -> anyhow::Result<Closing> {
 }
 
 async fn consume(run: Run) -> anyhow::Result<Closing> {
-    let stop = task::stop_token();
+    let stop = task::stop_token().child_token();
     let vitals = Vitals::new(METRICS);
     if let Some(address) = run.listen_addr {
         vitals
@@ -62,6 +63,10 @@ async fn consume(run: Run) -> anyhow::Result<Closing> {
         names.dead_letters(),
         run.membership().group,
     );
+    if run.until_caught_up {
+        let goal = Goal::new(&names.kafka, &names.topic, &run.membership().group)?;
+        tokio::spawn(goal.reach(stop.clone()));
+    }
     let topic = Topic::join(
         &names.kafka,
         &names.topic,

@@ -245,3 +245,28 @@ pub fn partitions(client: &Client<Quiet>, topic: &str) -> anyhow::Result<Option<
         Some(code) => bail!("ask Kafka for topic {topic}: {code}"),
     }
 }
+
+/// Partition, first offset and end of each partition. A topic that is not there has none.
+///
+/// # Errors
+/// Kafka does not answer, or refuses.
+pub fn ends(consumer: &BaseConsumer<Quiet>, topic: &str) -> anyhow::Result<Vec<(i32, i64, i64)>> {
+    let metadata = consumer
+        .fetch_metadata(Some(topic), ANSWER_LIMIT)
+        .with_context(|| format!("ask Kafka for topic {topic}"))?;
+    let mut ends = Vec::new();
+    for known in metadata.topics() {
+        match known.error().map(RDKafkaErrorCode::from) {
+            None => {}
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition) => continue,
+            Some(code) => bail!("ask Kafka for topic {topic}: {code}"),
+        }
+        for partition in known.partitions() {
+            let (low, high) = consumer
+                .fetch_watermarks(topic, partition.id(), ANSWER_LIMIT)
+                .with_context(|| format!("ask Kafka for the ends of topic {topic}"))?;
+            ends.push((partition.id(), low, high));
+        }
+    }
+    Ok(ends)
+}

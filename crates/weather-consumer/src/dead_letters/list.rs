@@ -7,7 +7,6 @@ use common::{kafka::KafkaArgs, task};
 use rdkafka::{
     Message as _, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
-    error::RDKafkaErrorCode,
     message::BorrowedMessage,
 };
 use serde_json::{Value, json};
@@ -99,7 +98,7 @@ pub fn list(
     from: impl Fn(i32) -> Option<i64>,
     mut each: impl FnMut(Entry<'_>) -> anyhow::Result<bool>,
 ) -> anyhow::Result<()> {
-    let mut ends = ends(consumer, topic)?;
+    let mut ends = topic::ends(consumer, topic)?;
     let mut assignment = TopicPartitionList::new();
     for (partition, low, high) in &mut ends {
         let first = from(*partition).unwrap_or(*low).max(*low);
@@ -141,29 +140,4 @@ pub fn list(
         }
     }
     consumer.unassign().context("leave the dead-letter topic")
-}
-
-/// Partition, first offset and end. A topic that is not there has none: nothing was ever put aside.
-pub(super) fn ends(
-    consumer: &BaseConsumer<Quiet>,
-    topic: &str,
-) -> anyhow::Result<Vec<(i32, i64, i64)>> {
-    let metadata = consumer
-        .fetch_metadata(Some(topic), PATIENCE)
-        .context("ask Kafka for the dead-letter topic")?;
-    let mut ends = Vec::new();
-    for known in metadata.topics() {
-        match known.error().map(RDKafkaErrorCode::from) {
-            None => {}
-            Some(RDKafkaErrorCode::UnknownTopicOrPartition) => continue,
-            Some(code) => bail!("ask Kafka for the dead-letter topic {topic}: {code}"),
-        }
-        for partition in known.partitions() {
-            let (low, high) = consumer
-                .fetch_watermarks(topic, partition.id(), PATIENCE)
-                .context("ask Kafka for the ends of the dead-letter topic")?;
-            ends.push((partition.id(), low, high));
-        }
-    }
-    Ok(ends)
 }

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Entry, Reason, headers,
-    list::{self, list, reader},
+    list::{list, reader},
     replayed::Replayed,
 };
 use crate::topic::{self, Quiet};
@@ -40,7 +40,7 @@ pub(super) fn remembered(
     topic: &str,
 ) -> anyhow::Result<BTreeMap<i32, Replayed>> {
     let mut asked = TopicPartitionList::new();
-    for (partition, ..) in list::ends(consumer, topic)? {
+    for (partition, ..) in topic::ends(consumer, topic)? {
         asked.add_partition(topic, partition);
     }
     let mut remembered = BTreeMap::new();

@@ -6,8 +6,9 @@ use common::kafka::KafkaArgs;
 
 use super::{
     Letter,
-    list::{ends, list, reader},
+    list::{list, reader},
 };
+use crate::topic::ends;
 
 /// So many of the last letters are looked at: more than an owner leaves uncommitted.
 const LATEST: i64 = 20_000;
