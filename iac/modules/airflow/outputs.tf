@@ -1,0 +1,4 @@
+output "webserver_url" {
+  description = "Airflow's page"
+  value       = aws_mwaa_environment.main.webserver_url
+}
