@@ -10,7 +10,7 @@ setup: ## install what this machine lacks, from package registries
 	@scripts/setup
 
 demo: ## from Strava to charts on this machine; ACTIVITIES=file.ndjson or EXPORT=archive [ATHLETE_ID=n] for your own
-	@scripts/setup rust python postgres
+	@scripts/setup rust python postgres kafka
 	@scripts/demo
 
 report: ## draw the page again from the last demo's warehouse
