@@ -12,6 +12,7 @@ mod fault;
 pub mod landing_run;
 pub mod ledger;
 pub mod quota;
+pub mod quota_file;
 pub mod report;
 pub mod status;
 pub mod strava_api;

@@ -1,7 +1,7 @@
 //! Wires `strava-extract` together; the work itself is in [`strava_extract::extract`] and
 //! [`strava_extract::export`].
 
-use std::{process::ExitCode, time::Duration};
+use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 
 use common::{
     landing::RunId,
@@ -18,7 +18,7 @@ use strava_extract::{
     },
     export, extract,
     landing_run::LandingRun,
-    status,
+    quota_file, status,
     strava_api::{Manners, StravaApi},
     token::{Application, Tokens},
     turn::Queue,
@@ -58,6 +58,7 @@ async fn api(args: ApiArgs) -> anyhow::Result<Closing> {
         max_requests: args.max_requests,
     };
     let known = args.strava.store.athlete_id().map(str::to_owned);
+    let client_id = args.strava.strava_client_id.clone();
     let (strava, run_id) = (
         connect(
             args.strava,
@@ -85,6 +86,11 @@ async fn api(args: ApiArgs) -> anyhow::Result<Closing> {
         LandingRun::begin(&storage, &athlete_id, &run_id, args.max_wait, &stop).await?
     };
     let report = extract::run(&strava, &mut landing, &plan, athlete, stop).await;
+    if !args.dry_run
+        && let Err(error) = quota_file::keep(&storage, &client_id, &strava.quota()).await
+    {
+        warn!(error = format!("{error:#}"), "could not keep the quota");
+    }
     release(landing).await;
     report.close()
 }
@@ -147,12 +153,15 @@ async fn print_status(args: StatusArgs) -> anyhow::Result<Closing> {
     for athlete in &athletes {
         all.push(status::read(&storage, athlete).await?);
     }
+    let quota = quota_file::all(&storage).await?;
     if args.json {
         print(json!(all));
     } else {
         all.iter().for_each(|status| print(status.text()));
+        quota.iter().for_each(|(app, kept)| print(kept.text(app)));
     }
     let mut counts = Map::new();
+    counts.insert("quota".into(), json!(BTreeMap::from_iter(quota)));
     counts.insert("athletes".into(), json!(athletes.len()));
     Ok(Closing::done(counts))
 }

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{DATE, HeaderMap};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 const QUARTER_SECONDS: i64 = 15 * 60;
 const DAY_SECONDS: i64 = 24 * 60 * 60;
@@ -19,16 +19,17 @@ pub struct Quota {
 }
 
 /// One bucket: calls allowed and used in this quarter of an hour and on this day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-struct Bucket {
-    quarter: Usage,
-    day: Usage,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bucket {
+    pub quarter: Usage,
+    pub day: Usage,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-struct Usage {
-    limit: u32,
-    used: u32,
+/// Calls in one window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    pub limit: u32,
+    pub used: u32,
 }
 
 /// Which window is used up, and when the next one begins.
@@ -97,6 +98,11 @@ impl Quota {
     /// For the closing line: limits and usage of each window, as far as they are known.
     pub fn summary(&self) -> serde_json::Value {
         serde_json::json!({ "overall": self.overall, "read": self.read })
+    }
+
+    /// When Strava last told of it, by its own clock, and the overall and the read bucket.
+    pub fn told(&self) -> Option<(Timestamp, Option<Bucket>, Option<Bucket>)> {
+        Some((self.told_at?, self.overall, self.read))
     }
 
     fn strava_time(&self, now: Timestamp) -> Timestamp {

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use common::landing::keys;
 use devstack::strava::{Limit, Limits, Options, Window};
 use jiff::SignedDuration;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::world::{Place, World, generated, over_both};
 
@@ -13,6 +14,7 @@ over_both!(
     a_used_up_day_ends_the_run_and_a_later_one_goes_on,
     a_quarter_longer_than_the_patience_ends_the_run,
     few_requests_a_run_reach_the_end_of_the_list_in_some_runs,
+    the_quota_is_kept_for_whoever_asks_and_binds_nobody,
 );
 
 /// A clock that stands still there.
@@ -163,4 +165,30 @@ async fn few_requests_a_run_reach_the_end_of_the_list_in_some_runs(place: Place)
         assert!(runs < 12, "no end: {}", run.log);
     }
     assert_eq!(world.activities().await.len(), 1500);
+}
+
+async fn the_quota_is_kept_for_whoever_asks_and_binds_nobody(place: Place) {
+    let world = World::new(place, generated(20)).await;
+    let run = world.api().await;
+    let client_id = &world.variables["STRAVA_CLIENT_ID"];
+    let status = world.run(&["status"]).await;
+    let kept = &status.line["quota"][client_id];
+    assert_eq!(kept["read"], run.line["quota"]["read"]);
+    assert_eq!(kept["read"]["day"]["used"], run.line["requests"]);
+    assert!(
+        status.log.contains("in the quarter of an hour"),
+        "{}",
+        status.log
+    );
+
+    // Kept as used up, by a run whose window has long ended or by a clock that was wrong: it is asked again.
+    let key = keys::quota(client_id);
+    let (body, version) = world.storage.get(&key).await.unwrap().unwrap();
+    let mut used_up: Value = serde_json::from_slice(&body).unwrap();
+    used_up["read"]["day"]["used"] = used_up["read"]["day"]["limit"].clone();
+    let body = serde_json::to_vec(&used_up).unwrap();
+    let replaced = world.storage.replace(&key, body.into(), Some(&version));
+    replaced.await.unwrap();
+    let again = world.api().await;
+    assert_eq!(again.line["complete"], json!(true));
 }
