@@ -1,7 +1,7 @@
 # The entry point: every target installs what it needs by itself, and CI runs the same ones.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo report airflow airflow-run test test-rust test-dbt test-airflow test-weather test-flow test-privacy test-kills test-delivery cost lint fmt bench clean
+.PHONY: help setup demo report airflow airflow-run test test-rust test-dbt test-airflow test-weather test-flow test-privacy test-kills test-delivery test-cloud cost lint fmt bench clean
 
 help: ## these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,10 @@ test-privacy: ## no planted token, name or coordinate in any log of the last tes
 test-kills: ## the long kill series: 100 seeded kill -9 of each program
 	@scripts/setup rust python postgres kafka
 	@KILLS=100 scripts/test kills
+
+test-cloud: ## Terraform, IAM and the daily workflow, without an account
+	@scripts/setup python cloud
+	@scripts/test cloud
 
 test-delivery: ## images, compose, Kubernetes, workflows, cost, operations; scripts/delivery-tools for all of it
 	@scripts/setup rust python postgres kafka

@@ -243,7 +243,7 @@ variable "enable_kubernetes" {
 variable "kubernetes" {
   description = "EKS's version and nodes, who administers it and from where, and the pair's namespace"
   type = object({
-    version             = optional(string, "1.34")
+    version             = optional(string, "1.35")
     instance_type       = optional(string, "t4g.medium")
     node_count          = optional(number, 1)
     administrators      = optional(list(string), [])

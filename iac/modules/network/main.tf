@@ -8,6 +8,7 @@ locals {
 }
 
 resource "aws_vpc" "main" {
+  # checkov:skip=CKV2_AWS_11:flow logs would cost more than the tasks whose few minutes they would show
   cidr_block           = var.cidr
   enable_dns_hostnames = true # interface endpoints and MSK are found by name
   tags                 = { Name = var.prefix }
@@ -125,6 +126,7 @@ resource "aws_vpc_security_group_ingress_rule" "endpoints_https" {
 }
 
 resource "aws_security_group" "tasks" {
+  # checkov:skip=CKV2_AWS_5:RunTask attaches it, not a resource
   name        = "${var.prefix}-tasks"
   description = "ECS tasks: nobody comes in, HTTPS, databases and Kafka go out"
   vpc_id      = aws_vpc.main.id
