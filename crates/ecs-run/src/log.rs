@@ -14,6 +14,8 @@ pub struct Log {
     group: String,
     stream_prefix: String,
     token: Option<String>,
+    /// Lines that were read and not handed out yet: a page may come and the next one fail.
+    read: Vec<String>,
 }
 
 impl Log {
@@ -25,6 +27,7 @@ impl Log {
             group,
             stream_prefix,
             token: None,
+            read: Vec::new(),
         }
     }
 
@@ -32,7 +35,6 @@ impl Log {
     pub async fn news(&mut self, arn: &str) -> anyhow::Result<Vec<String>> {
         let id = arn.rsplit('/').next().unwrap_or(arn);
         let stream = format!("{}/{id}", self.stream_prefix);
-        let mut lines = Vec::new();
         loop {
             let request = self
                 .client
@@ -43,12 +45,14 @@ impl Log {
                 .set_next_token(self.token.clone());
             let page = match request.send().await.map_err(SdkError::into_service_error) {
                 Ok(page) => page,
-                Err(error) if error.is_resource_not_found_exception() => return Ok(lines),
+                Err(error) if error.is_resource_not_found_exception() => {
+                    return Ok(std::mem::take(&mut self.read));
+                }
                 Err(error) => {
                     return Err(error).with_context(|| format!("read log {} {stream}", self.group));
                 }
             };
-            lines.extend(
+            self.read.extend(
                 page.events()
                     .iter()
                     .filter_map(|event| event.message().map(ToOwned::to_owned)),
@@ -57,7 +61,7 @@ impl Log {
             // The token repeats at the end of what is there.
             if next == self.token || page.events().is_empty() {
                 self.token = next;
-                return Ok(lines);
+                return Ok(std::mem::take(&mut self.read));
             }
             self.token = next;
         }

@@ -76,17 +76,18 @@ async fn follow(
     poll: Duration,
     interrupts: &mut Signal,
 ) -> anyhow::Result<Option<End>> {
-    let mut asked_to_stop = false;
+    let (mut asked_to_stop, mut closed) = (false, false);
     let mut failed = 0;
     loop {
         let look = async {
             let end = cluster.end(arn, container).await?;
-            let last = show(log.news(arn).await?)?;
-            anyhow::Ok((end, last))
+            // The closing line may come a look before the end.
+            closed |= show(log.news(arn).await?)?;
+            anyhow::Ok(end)
         };
         match look.await {
-            Ok((None, _)) => failed = 0,
-            Ok((Some(end), closed)) => {
+            Ok(None) => failed = 0,
+            Ok(Some(end)) => {
                 await_late_lines(log, arn, &end, closed).await?;
                 return Ok(Some(end));
             }
