@@ -5,7 +5,10 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 
 import pytest
@@ -75,3 +78,17 @@ def warehouse(tmp_path_factory) -> str:
     finally:
         process.terminate()
         process.wait(timeout=60)
+
+
+@pytest.fixture
+def load_script(monkeypatch):
+    """Loads a Python script of scripts/ as a module, for tests that replace what it talks to."""
+
+    def load(name: str):
+        loader = SourceFileLoader(name.replace("-", "_"), str(ROOT / "scripts" / name))
+        module = module_from_spec(spec_from_loader(loader.name, loader))
+        monkeypatch.setitem(sys.modules, loader.name, module)
+        loader.exec_module(module)
+        return module
+
+    return load

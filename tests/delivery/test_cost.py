@@ -3,8 +3,6 @@
 import json
 import re
 import shutil
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
 
 import pytest
 
@@ -18,12 +16,9 @@ READ = (
 
 
 @pytest.fixture
-def cost(tmp_path, monkeypatch):
+def cost(load_script, tmp_path):
     """The script as a module that reads copies, which a test may change."""
-    loader = SourceFileLoader("cost", str(ROOT / "scripts/cost"))
-    module = module_from_spec(spec_from_loader("cost", loader))
-    monkeypatch.setitem(__import__("sys").modules, "cost", module)
-    loader.exec_module(module)
+    module = load_script("cost")
     for name in READ:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)

@@ -225,7 +225,11 @@ def test_the_alerts_are_about_metrics_that_the_programs_have():
 
 def write_settings(output: Path, *options: str, outputs: dict = OUTPUTS) -> subprocess.CompletedProcess:
     told = json.dumps({name: {"value": value} for name, value in outputs.items()})
-    command = (ROOT / "scripts/kubernetes-settings", "--tag", "0123abc", "--output", output, *options)
+    images = output.with_name("images.json")
+    images.write_text(
+        json.dumps([{"image": f"weather-{it}", "tag": "0123456789ab"} for it in ("producer", "consumer")])
+    )
+    command = (ROOT / "scripts/kubernetes-settings", "--images", images, "--output", output, *options)
     return run(*command, input=told)
 
 
