@@ -73,11 +73,11 @@ class World:
     def landing(self) -> Path:
         return Path(self.env["LANDING_URL"].removeprefix("file://"))
 
-    def landed(self) -> dict[str, bytes]:
-        """Every object below `source=`, by key."""
+    def landed(self, source: str = "strava") -> dict[str, bytes]:
+        """Every object of a source, by key."""
         return {
             str(path.relative_to(self.landing)): path.read_bytes()
-            for path in sorted(self.landing.glob("source=*/**/*"))
+            for path in sorted(self.landing.glob(f"source={source}/**/*"))
             if path.is_file()
         }
 
