@@ -1,6 +1,7 @@
 //! The thread that owns the consumer: reads, hands on, and commits what the sinks report as stored.
 
 mod assignment;
+mod commits;
 mod holdings;
 
 use std::{
@@ -38,6 +39,8 @@ const POLL: Duration = Duration::from_millis(100);
 const BURST: usize = 64;
 /// A sink that has no room for so long is away: partitions are paused. Shorter waits are back-pressure.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// For finishing what is in hand while a far side is known to be away.
+const HOPELESS: Duration = Duration::from_secs(2);
 
 /// A record to be put aside, on its way to the dead-letter topic.
 #[derive(Debug)]
@@ -145,7 +148,7 @@ impl Intake {
             self.pulse.polled();
             self.take_reports(Duration::ZERO)?;
             self.close_files()?;
-            self.commit(&topic);
+            self.commit(&topic)?;
             self.tell(&topic);
             if self.has_room() {
                 self.go_on(&topic);
@@ -159,7 +162,7 @@ impl Intake {
         }
         let all: Vec<i32> = self.partitions.keys().copied().collect();
         let settled = self.drain(&topic, &all)?;
-        topic.leave();
+        drop(topic);
         Ok(Ended {
             counts: self.counts,
             settled,

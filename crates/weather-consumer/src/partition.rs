@@ -14,6 +14,7 @@ use crate::{
 pub(crate) struct Partition {
     pub(crate) claim: Claim,
     pub(crate) progress: Progress,
+    /// As the broker has confirmed it.
     pub(crate) committed: Option<i64>,
     rows: Rows,
     /// When the open file got its first row.
@@ -82,7 +83,7 @@ impl Partition {
         }
     }
 
-    /// The offset to commit, if there is one that is not committed yet.
+    /// The offset to commit, if there is one that is not confirmed yet.
     pub(crate) fn uncommitted(&mut self) -> Option<i64> {
         self.progress
             .committable()

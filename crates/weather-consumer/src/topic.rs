@@ -3,21 +3,28 @@
 //! librdkafka asks for an assignment to be taken or given up while it is polled. The request is put
 //! aside there and answered by the polling thread, which can then drain what it holds first.
 
+mod commits;
 mod events;
 mod quiet;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, anyhow, bail};
 use common::{kafka::KafkaArgs, task::Refused, vitals::Vitals};
 use rdkafka::{
-    ClientConfig, Offset, TopicPartitionList,
+    ClientConfig, TopicPartitionList,
     client::Client,
-    consumer::{BaseConsumer, CommitMode, Consumer as _},
+    consumer::{BaseConsumer, Consumer as _},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     message::BorrowedMessage,
 };
 
+use tracing::debug;
+
+use crate::record::Claim;
+use commits::Commits;
+
+pub use commits::Outcome;
 pub use events::{Change, Events};
 pub use quiet::Quiet;
 
@@ -27,6 +34,10 @@ const QUEUED_KILOBYTES: &str = "8192";
 
 /// A question about a topic may take so long.
 const ANSWER_LIMIT: Duration = Duration::from_secs(8);
+/// A broker that says nothing for so long is away; librdkafka would wait a minute for it.
+const SOCKET_TIMEOUT: Duration = Duration::from_secs(10);
+/// A commit that is still under way when the group is left may take so long.
+const LAST_COMMIT: Duration = Duration::from_secs(2);
 
 /// How to join the group.
 #[derive(Clone, Debug)]
@@ -37,10 +48,12 @@ pub struct Membership {
     pub session_timeout: Duration,
 }
 
-/// The topic, joined as a member of a group.
+/// The topic, joined as a member of a group. Dropped, it leaves; what is assigned is then given up
+/// without a commit.
 pub struct Topic {
     name: String,
-    consumer: BaseConsumer<Events>,
+    commits: Commits,
+    consumer: Arc<BaseConsumer<Events>>,
 }
 
 impl Topic {
@@ -83,8 +96,11 @@ impl Topic {
         consumer
             .subscribe(&[name])
             .context("subscribe to the topic")?;
+        let consumer = Arc::new(consumer);
         Ok(Self {
             name: name.to_owned(),
+            commits: Commits::start(Arc::clone(&consumer), name)
+                .context("start the thread that commits")?,
             consumer,
         })
     }
@@ -117,11 +133,13 @@ impl Topic {
 
     /// Takes the partitions; they begin at the group's offsets.
     pub fn assign(&self, partitions: &TopicPartitionList) -> KafkaResult<()> {
+        self.consumer.context().answered();
         self.consumer.incremental_assign(partitions)
     }
 
     /// Gives the partitions up.
     pub fn unassign(&self, partitions: &TopicPartitionList) -> KafkaResult<()> {
+        self.consumer.context().answered();
         self.consumer.incremental_unassign(partitions)
     }
 
@@ -134,48 +152,41 @@ impl Topic {
         self.consumer.resume(&self.consumer.assignment()?)
     }
 
-    /// Commits without waiting; a refusal is remembered for [`Topic::commit_was_refused`].
-    pub fn commit(&self, offsets: &[(i32, i64)]) -> KafkaResult<()> {
-        self.consumer
-            .commit(&self.list(offsets)?, CommitMode::Async)
+    /// Sends a commit, when none is under way. How it ends is told by [`Topic::outcome`].
+    pub fn commit(&self, offsets: Vec<(Claim, i64)>) {
+        self.commits.send(offsets);
     }
 
-    /// Commits and waits for it. A group in the middle of a rebalance refuses for a moment.
-    pub fn commit_now(&self, offsets: &[(i32, i64)], deadline: Duration) -> KafkaResult<()> {
-        let list = self.list(offsets)?;
-        let started = std::time::Instant::now();
-        loop {
-            match self.consumer.commit(&list, CommitMode::Sync) {
-                Err(KafkaError::ConsumerCommit(
-                    RDKafkaErrorCode::RebalanceInProgress | RDKafkaErrorCode::WaitingForCoordinator,
-                )) if started.elapsed() < deadline => std::thread::sleep(Duration::from_millis(50)),
-                ended => return ended,
-            }
-        }
+    pub fn is_committing(&self) -> bool {
+        self.commits.is_under_way()
     }
 
-    /// Whether a commit that was not waited for has been refused since the last call.
-    pub fn commit_was_refused(&self) -> bool {
-        self.consumer.context().take_refused_commit()
+    /// How the commit under way ended, if that is known within `wait`.
+    ///
+    /// # Errors
+    /// Nothing will ever be committed: its thread panicked.
+    pub fn outcome(&self, wait: Duration) -> anyhow::Result<Option<Outcome>> {
+        self.commits.outcome(wait)
     }
 
     /// The end of a partition as the broker last told it.
     pub fn end(&self, partition: i32) -> Option<i64> {
         self.consumer.context().end(partition)
     }
+}
 
-    /// Leaves the group. What is still assigned is given up without a commit.
-    pub fn leave(self) {
-        self.consumer.context().close();
-        drop(self.consumer);
-    }
-
-    fn list(&self, offsets: &[(i32, i64)]) -> KafkaResult<TopicPartitionList> {
-        let mut list = TopicPartitionList::with_capacity(offsets.len());
-        for &(partition, offset) in offsets {
-            list.add_partition_offset(&self.name, partition, Offset::Offset(offset))?;
+impl Drop for Topic {
+    /// Answers what librdkafka still waits for: its consumer would wait for ever, and so would we.
+    fn drop(&mut self) {
+        self.commits.end(LAST_COMMIT);
+        if let Some(change) = self.consumer.context().close()
+            && let Err(error) = change.give_in(&self.consumer)
+        {
+            debug!(
+                error = error.to_string(),
+                "gave the assignment up while leaving"
+            );
         }
-        Ok(list)
     }
 }
 
@@ -197,6 +208,7 @@ pub fn client_config(kafka: &KafkaArgs) -> anyhow::Result<ClientConfig> {
         .set("client.id", "weather-consumer")
         .set("allow.auto.create.topics", "false")
         .set("reconnect.backoff.max.ms", "2000")
+        .set("socket.timeout.ms", SOCKET_TIMEOUT.as_millis().to_string())
         .set("socket.keepalive.enable", "true");
     Ok(config)
 }
@@ -270,3 +282,6 @@ pub fn ends(consumer: &BaseConsumer<Quiet>, topic: &str) -> anyhow::Result<Vec<(
     }
     Ok(ends)
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,19 +3,14 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use tracing::{debug, warn};
+use tracing::warn;
 
-use super::{Intake, PATIENCE, POLL};
+use super::{HOPELESS, Intake, POLL};
 use crate::{
     partition::Partition,
     record::Claim,
     topic::{Change, Topic, numbers},
 };
-
-/// Commits are this far apart, but for the last one.
-const COMMIT_EVERY: Duration = Duration::from_millis(500);
-/// For finishing what is in hand while a far side is known to be away.
-const HOPELESS: Duration = Duration::from_secs(2);
 
 impl Intake {
     pub(super) fn answer(&mut self, topic: &Topic, change: Change) -> anyhow::Result<()> {
@@ -89,56 +84,7 @@ impl Intake {
             }
             self.take_reports(POLL / 5)?;
         };
-        let offsets = self.uncommitted(numbers);
-        if !offsets.is_empty()
-            && let Err(error) = topic.commit_now(&offsets, PATIENCE * 2)
-        {
-            warn!(
-                error = error.to_string(),
-                "could not commit what was stored, it will be read again"
-            );
-            return Ok(false);
-        }
-        Ok(settled)
-    }
-
-    pub(super) fn commit(&mut self, topic: &Topic) {
-        if topic.commit_was_refused() {
-            self.partitions
-                .values_mut()
-                .for_each(|partition| partition.committed = None);
-        }
-        if self.committed.elapsed() < COMMIT_EVERY {
-            return;
-        }
-        self.committed = Instant::now();
-        let all: Vec<i32> = self.partitions.keys().copied().collect();
-        let offsets = self.uncommitted(&all);
-        if offsets.is_empty() {
-            return;
-        }
-        if let Err(error) = topic.commit(&offsets) {
-            debug!(
-                error = error.to_string(),
-                "a commit was refused and will be repeated"
-            );
-            return;
-        }
-        for (number, offset) in offsets {
-            if let Some(partition) = self.partitions.get_mut(&number) {
-                partition.committed = Some(offset);
-            }
-        }
-    }
-
-    fn uncommitted(&mut self, numbers: &[i32]) -> Vec<(i32, i64)> {
-        let mut offsets = Vec::new();
-        for number in numbers {
-            let Some(partition) = self.partitions.get_mut(number) else {
-                continue;
-            };
-            offsets.extend(partition.uncommitted().map(|offset| (*number, offset)));
-        }
-        offsets
+        let committed = self.commit_now(topic, numbers)?;
+        Ok(settled && committed)
     }
 }

@@ -23,7 +23,7 @@ use super::quiet::oauth_token;
 use crate::metrics::READY_KAFKA;
 
 /// A change of the assignment that the polling thread must answer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Change {
     Assign(TopicPartitionList),
     Revoke {
@@ -43,10 +43,12 @@ pub struct Events {
 
 #[derive(Default)]
 struct State {
+    /// Not taken note of yet.
     changes: Vec<Change>,
+    /// librdkafka waits for the answer, and changes nothing else before it has it.
+    unanswered: Option<Change>,
     /// What no waiting changes.
     failure: Option<anyhow::Error>,
-    refused_commit: bool,
     ends: HashMap<i32, i64>,
     /// Errors that stand, each told once.
     told: BTreeMap<String, u64>,
@@ -67,8 +69,8 @@ impl Events {
         mem::take(&mut self.state().changes)
     }
 
-    pub(super) fn take_refused_commit(&self) -> bool {
-        mem::take(&mut self.state().refused_commit)
+    pub(super) fn answered(&self) {
+        self.state().unanswered = None;
     }
 
     pub(super) fn failure(&self) -> Option<anyhow::Error> {
@@ -83,8 +85,11 @@ impl Events {
             .filter(|end| *end >= 0)
     }
 
-    pub(super) fn close(&self) {
-        self.state().closing = true;
+    /// From now on changes are answered at once; gives the one that still waits.
+    pub(super) fn close(&self) -> Option<Change> {
+        let mut state = self.state();
+        state.closing = true;
+        state.unanswered.take()
     }
 
     /// Ends the program for what waiting does not change; the rest is told and tried again.
@@ -197,22 +202,6 @@ impl ConsumerContext for Events {
         err: RDKafkaRespErr,
         partitions: &mut TopicPartitionList,
     ) {
-        if self.state().closing {
-            // Everything was drained and committed before; librdkafka only wants it given up.
-            let ended = match err {
-                RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
-                    consumer.incremental_assign(partitions)
-                }
-                _ => consumer.incremental_unassign(partitions),
-            };
-            if let Err(error) = ended {
-                debug!(
-                    error = error.to_string(),
-                    "gave the assignment up while leaving"
-                );
-            }
-            return;
-        }
         let change = match err {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
                 Change::Assign(partitions.clone())
@@ -222,25 +211,24 @@ impl ConsumerContext for Events {
                 lost: consumer.assignment_lost(),
             },
         };
+        if self.state().closing {
+            // Everything was drained and committed before; librdkafka only wants it given up.
+            if let Err(error) = change.give_in(consumer) {
+                debug!(
+                    error = error.to_string(),
+                    "gave the assignment up while leaving"
+                );
+            }
+            return;
+        }
         info!(
             partitions.count = partitions.count(),
             change = change.name(),
             "the group changed our assignment"
         );
-        self.state().changes.push(change);
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
-        match result {
-            Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => {}
-            Err(error) => {
-                debug!(
-                    error = error.to_string(),
-                    "a commit was refused and will be repeated"
-                );
-                self.state().refused_commit = true;
-            }
-        }
+        let mut state = self.state();
+        state.unanswered = Some(change.clone());
+        state.changes.push(change);
     }
 }
 
@@ -250,6 +238,14 @@ impl Change {
             Self::Assign(_) => "assigned",
             Self::Revoke { lost: false, .. } => "revoked",
             Self::Revoke { lost: true, .. } => "lost",
+        }
+    }
+
+    /// Lets librdkafka have its way.
+    pub(super) fn give_in(&self, consumer: &BaseConsumer<Events>) -> KafkaResult<()> {
+        match self {
+            Self::Assign(partitions) => consumer.incremental_assign(partitions),
+            Self::Revoke { partitions, .. } => consumer.incremental_unassign(partitions),
         }
     }
 }

@@ -30,7 +30,7 @@ pub(crate) fn command(world: &World, arguments: &[&str]) -> Command {
         .env("KAFKA_BOOTSTRAP_SERVERS", &world.brokers)
         .env("WEATHER_TOPIC", &world.topic)
         .env_remove("WEATHER_DLQ_TOPIC")
-        .env_remove("KAFKA_GROUP_ID")
+        .env("KAFKA_GROUP_ID", world.group())
         .env("MONGODB_URI", &world.mongodb)
         .env("MONGODB_DATABASE", world.database())
         .env("MONGODB_COLLECTION", "readings")

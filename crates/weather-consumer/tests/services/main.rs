@@ -9,8 +9,10 @@
 mod consumer;
 mod dead_letters;
 mod kills;
+mod landed;
 mod members;
 mod outages;
 mod proxy;
+mod reading;
 mod storing;
 mod world;

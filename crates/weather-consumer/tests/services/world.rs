@@ -1,18 +1,13 @@
 //! What each test has of the outside world: a topic, a database and a landing of its own.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
+    future::Future,
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-use common::{
-    storage::{LandingUrl, Storage},
-    weather::{self, Decimal, Message, Source},
-};
-use jiff::{SignedDuration, Timestamp};
+use common::weather::{self, Decimal};
 use mongodb::bson::{Document, doc};
-use parquet::{arrow::arrow_reader::ParquetRecordBatchReaderBuilder, file::reader::ChunkReader};
 use rdkafka::{
     ClientConfig, Message as _, Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
@@ -20,10 +15,14 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer as _},
     producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer},
 };
-use weather_consumer::landing::{Footer, footer};
+
+use crate::{
+    landed::Landed,
+    reading::{reading, record},
+};
 
 /// Long enough for two cores that do everything at once.
-pub(crate) const SOON: Duration = Duration::from_secs(180);
+pub(crate) const SOON: Duration = Duration::from_secs(90);
 
 #[expect(clippy::disallowed_methods, reason = "tests have no Config")]
 pub(crate) fn variable(name: &str) -> String {
@@ -54,16 +53,6 @@ pub(crate) struct World {
     pub(crate) landing: String,
     runtime: tokio::runtime::Runtime,
     _folder: tempfile::TempDir,
-}
-
-/// A row of a landed file, as far as tests look at it.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Landed {
-    pub(crate) event_id: String,
-    pub(crate) partition: i32,
-    pub(crate) offset: i64,
-    pub(crate) fetched_at: i64,
-    pub(crate) temperature: Option<f64>,
 }
 
 /// What counts of a document: milliseconds of its `fetched_at`, and its temperature.
@@ -104,6 +93,10 @@ impl World {
             runtime,
             _folder: folder,
         }
+    }
+
+    pub(crate) fn wait_for<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
     }
 
     /// The same with a prefix of the bucket as landing.
@@ -236,31 +229,6 @@ impl World {
             .unwrap()
     }
 
-    /// Every landed file with its footer.
-    pub(crate) fn files(&self) -> Vec<(String, Footer, Bytes)> {
-        let url: LandingUrl = self.landing.parse().unwrap();
-        self.runtime.block_on(async {
-            let storage = Storage::open(&url).await.unwrap();
-            let mut files = Vec::new();
-            for object in storage.list("source=kafka/type=weather/").await.unwrap() {
-                let (body, _) = storage.get(&object.key).await.unwrap().unwrap();
-                files.push((object.key, footer(&body).unwrap(), body));
-            }
-            files
-        })
-    }
-
-    /// Every landed row, by partition and offset.
-    pub(crate) fn rows(&self) -> Vec<Landed> {
-        let mut rows: Vec<Landed> = self
-            .files()
-            .into_iter()
-            .flat_map(|(_, _, body)| rows_of(body))
-            .collect();
-        rows.sort_by_key(|row| (row.partition, row.offset));
-        rows
-    }
-
     /// The good records of the topic, as both sinks should have them.
     pub(crate) fn expected(&self) -> (BTreeMap<String, Stored>, Vec<Landed>) {
         let (mut documents, mut rows) = (BTreeMap::new(), Vec::new());
@@ -298,105 +266,60 @@ impl World {
         self.assert_landed(&rows);
     }
 
-    pub(crate) fn assert_landed(&self, expected: &[Landed]) {
-        let landed = self.rows();
-        let places: BTreeSet<_> = landed
-            .iter()
-            .map(|row| (row.partition, row.offset))
-            .collect();
-        assert_eq!(places.len(), landed.len(), "a record is in two files");
-        assert_eq!(
-            landed.len(),
-            expected.len(),
-            "the landing has another number of rows than the topic"
-        );
-        assert!(landed == expected, "the landing differs from the topic");
+    /// The group of this world's consumers: where two tests share one, each rebalances the other.
+    pub(crate) fn group(&self) -> &str {
+        &self.topic
     }
 
     /// How far the group has committed, all partitions together.
-    pub(crate) fn committed(&self, group: &str) -> i64 {
-        let consumer: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", &self.brokers)
-            .set("group.id", group)
-            .create()
-            .unwrap();
-        let metadata = consumer.fetch_metadata(Some(&self.topic), SOON).unwrap();
+    pub(crate) fn committed(&self) -> i64 {
+        self.committed_by(self.group())
+    }
+
+    pub(crate) fn committed_by(&self, group: &str) -> i64 {
+        self.positions(&self.member(group)).values().sum()
+    }
+
+    /// Waits until the group has committed so much.
+    pub(crate) fn until_committed(&self, count: i64) {
+        self.until_committed_by(self.group(), count);
+    }
+
+    pub(crate) fn until_committed_by(&self, group: &str, count: i64) {
+        let (asking, started) = (self.member(group), Instant::now());
+        loop {
+            let positions = self.positions(&asking);
+            if positions.values().sum::<i64>() == count {
+                return;
+            }
+            assert!(
+                started.elapsed() < SOON,
+                "{group} has not committed {count} within {SOON:?}: {positions:?}"
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// A client that may ask for the group's offsets; it joins nothing.
+    fn member(&self, group: &str) -> BaseConsumer {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.brokers);
+        config.set("group.id", group).create().unwrap()
+    }
+
+    /// The offset that the group has committed, by partition.
+    fn positions(&self, asking: &BaseConsumer) -> BTreeMap<i32, i64> {
+        let metadata = asking.fetch_metadata(Some(&self.topic), SOON).unwrap();
         let mut list = TopicPartitionList::new();
         for partition in metadata.topics()[0].partitions() {
             list.add_partition(&self.topic, partition.id());
         }
-        let committed = consumer.committed_offsets(list, SOON).unwrap();
-        committed
-            .elements()
+        let committed = asking.committed_offsets(list, SOON).unwrap();
+        let position = |offset: Offset| offset.to_raw().unwrap_or(0).max(0);
+        let elements = committed.elements();
+        elements
             .iter()
-            .filter_map(|element| element.offset().to_raw())
-            .map(|offset| offset.max(0))
-            .sum()
+            .map(|element| (element.partition(), position(element.offset())))
+            .collect()
     }
-}
-
-fn rows_of(body: Bytes) -> Vec<Landed> {
-    use arrow_array::{
-        Array as _, Float64Array, Int32Array, Int64Array, StringArray, TimestampMillisecondArray,
-    };
-    assert!(body.len() > 8 && ChunkReader::get_bytes(&body, 0, 4).unwrap() == "PAR1");
-    let reader = ParquetRecordBatchReaderBuilder::try_new(body)
-        .unwrap()
-        .build()
-        .unwrap();
-    let mut rows = Vec::new();
-    for batch in reader {
-        let batch = batch.unwrap();
-        let column = |name: &str| batch.column_by_name(name).unwrap().as_any();
-        let texts = column("event_id").downcast_ref::<StringArray>().unwrap();
-        let partitions = column("_partition").downcast_ref::<Int32Array>().unwrap();
-        let offsets = column("_offset").downcast_ref::<Int64Array>().unwrap();
-        let fetched = column("fetched_at")
-            .downcast_ref::<TimestampMillisecondArray>()
-            .unwrap();
-        let temperatures = column("temperature_celsius")
-            .downcast_ref::<Float64Array>()
-            .unwrap();
-        rows.extend((0..batch.num_rows()).map(|row| Landed {
-            event_id: texts.value(row).to_owned(),
-            partition: partitions.value(row),
-            offset: offsets.value(row),
-            fetched_at: fetched.value(row),
-            temperature: temperatures.is_valid(row).then(|| temperatures.value(row)),
-        }));
-    }
-    rows
-}
-
-/// The reading with this number, in one of its revisions: fifty places, one slot after the other.
-pub(crate) fn reading(number: u64, revision: i64) -> Message<'static> {
-    let location_id = format!("place-{}", number % 50);
-    let start: Timestamp = "2026-10-03T12:30:00Z".parse().unwrap();
-    let slot = start + SignedDuration::from_secs(i64::try_from(number / 50).unwrap() * 900);
-    let decimal = |text: String| Decimal::parse(text).unwrap();
-    let mut values = [const { None }; weather::VALUES.len()];
-    values[0] = Some(decimal(format!("{}.{}", number % 40, revision)));
-    values[1] = Some(decimal("66".to_owned()));
-    values[5] = Some(decimal("2".to_owned()));
-    Message {
-        event_id: weather::event_id(&location_id, slot, 900, Source::Forecast).into(),
-        location_id: location_id.into(),
-        latitude: decimal("52.520".to_owned()),
-        longitude: decimal("13.419998".to_owned()),
-        elevation_metres: Some(decimal("38.0".to_owned())),
-        slot,
-        slot_seconds: 900,
-        source: Source::Forecast,
-        model: "best_match".into(),
-        fetched_at: slot + SignedDuration::from_millis(4120 + revision),
-        values,
-        extra: weather::Extra::default(),
-    }
-}
-
-pub(crate) fn record(reading: &Message<'_>) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
-    (
-        Some(reading.location_id.as_bytes().to_vec()),
-        Some(reading.encode()),
-    )
 }

@@ -1,0 +1,90 @@
+use std::time::{Duration, Instant};
+
+use common::{kafka::KafkaArgs, vitals::Vitals};
+use rdkafka::{
+    mocking::MockCluster,
+    producer::DefaultProducerContext,
+    types::{RDKafkaApiKey, RDKafkaRespErr},
+};
+
+use super::*;
+use crate::metrics::METRICS;
+
+const SOON: Duration = Duration::from_secs(30);
+
+type Cluster = MockCluster<'static, DefaultProducerContext>;
+
+fn cluster() -> Cluster {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("readings", 2, 1).unwrap();
+    cluster
+}
+
+/// Joined, and with the first change of the assignment not answered yet.
+fn joined(cluster: &Cluster) -> (Topic, Change) {
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        kafka: KafkaArgs,
+    }
+    let line = [
+        "x",
+        "--kafka-bootstrap-servers",
+        &cluster.bootstrap_servers(),
+    ];
+    let kafka = <Line as clap::Parser>::parse_from(line).kafka;
+    let membership = Membership {
+        group: "group".to_owned(),
+        instance: None,
+        session_timeout: Duration::from_secs(10),
+    };
+    let topic = Topic::join(&kafka, "readings", &membership, Vitals::new(METRICS)).unwrap();
+    let started = Instant::now();
+    loop {
+        topic.poll(Duration::from_millis(50)).unwrap();
+        if let Some(change) = topic.changes().pop() {
+            return (topic, change);
+        }
+        assert!(started.elapsed() < SOON, "nothing was assigned");
+    }
+}
+
+#[tokio::test]
+async fn a_topic_with_an_unanswered_change_is_left_at_once() {
+    let cluster = cluster();
+    let (topic, change) = joined(&cluster);
+    assert!(matches!(change, Change::Assign(_)));
+    let (left, leaving) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        drop(topic);
+        left.send(()).unwrap();
+    });
+    assert!(leaving.recv_timeout(SOON).is_ok(), "it waits for ever");
+}
+
+#[tokio::test]
+async fn a_commit_that_the_broker_refuses_is_told_as_refused() {
+    let cluster = cluster();
+    let (topic, change) = joined(&cluster);
+    let Change::Assign(list) = change else {
+        panic!("{change:?}")
+    };
+    topic.assign(&list).unwrap();
+    let claim = Claim {
+        partition: 1,
+        number: 1,
+    };
+    let refusal = RDKafkaRespErr::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS;
+    cluster.request_errors(RDKafkaApiKey::OffsetCommit, &[refusal]);
+    let commit = || {
+        topic.commit(vec![(claim, 7)]);
+        assert!(topic.is_committing());
+        let outcome = topic.outcome(SOON).unwrap().unwrap();
+        assert!(!topic.is_committing());
+        assert_eq!(outcome.offsets, [(claim, 7)]);
+        outcome.result
+    };
+    let code = commit().unwrap_err().rdkafka_error_code();
+    assert_eq!(code, Some(RDKafkaErrorCode::RebalanceInProgress));
+    assert!(commit().is_ok());
+}
