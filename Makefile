@@ -9,8 +9,8 @@ help: ## these lines
 setup: ## install what this machine lacks, from package registries
 	@scripts/setup
 
-demo: ## from Strava to charts on this machine; ACTIVITIES=file.ndjson or EXPORT=archive [ATHLETE_ID=n] for your own
-	@scripts/setup rust python postgres kafka
+demo: ## from Strava to charts on this machine; ACTIVITIES=file.ndjson or EXPORT=archive [ATHLETE_ID=n] for your own; AIRFLOW=1 by DAGs
+	@scripts/setup rust python postgres kafka $(if $(AIRFLOW),airflow)
 	@scripts/demo
 
 report: ## draw the page again from the last demo's warehouse
