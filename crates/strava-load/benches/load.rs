@@ -95,7 +95,7 @@ async fn main() {
     println!("the same again {again:.3} s");
     let targets = [
         ("wall, times the floor", ours / floor, WALL_RATIO),
-        ("peak memory, MB", peak, PEAK_MEGABYTES),
+        ("peak memory of strava-load, MB", peak, PEAK_MEGABYTES),
         ("the same again, seconds", again, AGAIN_SECONDS),
     ];
     let met = targets
