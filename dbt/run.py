@@ -169,7 +169,12 @@ def draw(arguments: list[str]) -> dict:
 
     if arguments:
         raise Refused("report takes no options; REPORT_URL says where the page goes")
-    return page.publish(os.environ["DATABASE_URL"], Path(os.environ["DBT_TARGET_PATH"]), os.environ.get("REPORT_URL"))
+    target = Path(os.environ["DBT_TARGET_PATH"])
+    if not (target / "manifest.json").exists():  # as a task of its own it finds nothing of the build's
+        _, failure = run_dbt(["parse"])
+        if failure:
+            raise failure
+    return page.publish(os.environ["DATABASE_URL"], target, os.environ.get("REPORT_URL"))
 
 
 def checksum() -> dict:
