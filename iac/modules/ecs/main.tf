@@ -60,7 +60,7 @@ resource "aws_ecs_task_definition" "task" {
 
   lifecycle {
     precondition {
-      condition     = alltrue([for value in values(each.value.environment) : !strcontains(value, "$${")])
+      condition     = alltrue([for value in values(each.value.environment) : !can(regex("[$][{]", value))])
       error_message = "A variable of the task ${each.key} has a placeholder that iac/tasks.tf does not fill."
     }
   }

@@ -62,7 +62,7 @@ data "aws_iam_policy_document" "execution" {
   statement {
     sid       = "PullOurImages"
     actions   = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
-    resources = local.repository_arns
+    resources = [for task in sort(var.tasks) : "arn:aws:ecr:${var.region}:${var.account_id}:repository/${var.prefix}/${task}"]
   }
   # SecureStrings under the key aws/ssm: its own policy lets the account's principals decrypt through SSM.
   statement {

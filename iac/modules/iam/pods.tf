@@ -45,13 +45,13 @@ data "aws_iam_policy_document" "pod_trust" {
 
 data "aws_iam_policy_document" "weather_consumer" {
   statement {
-    sid       = "FindWhatLanded"
+    sid       = "TellAbsentFromForbidden"
     actions   = ["s3:ListBucket"]
     resources = [local.arn.landing]
     condition {
-      test     = "StringLike"
+      test     = "StringLikeIfExists"
       variable = "s3:prefix"
-      values   = ["", "source=kafka/*"]
+      values   = [""]
     }
   }
   statement {
@@ -77,11 +77,11 @@ data "aws_iam_policy_document" "weather_consumer" {
   }
 }
 
-# External Secrets reads what the pair's secrets are made of, and no Strava secret.
+# External Secrets reads what iac/kubernetes/overlays/eks names, and no Strava secret.
 data "aws_iam_policy_document" "external_secrets" {
   statement {
-    sid       = "ReadTheWeatherPairsSecrets"
+    sid       = "ReadMongodbsAddress"
     actions   = ["ssm:GetParameter", "ssm:GetParameters"]
-    resources = ["${local.parameter_arn_prefix}mongodb/uri", "${local.parameter_arn_prefix}kafka/*", "${local.parameter_arn_prefix}open-meteo/*"]
+    resources = ["${local.parameter_arn_prefix}mongodb/uri"]
   }
 }

@@ -1,4 +1,6 @@
 # A role per program, with what its code asks for and nothing else. tests/cloud compares them with recorded calls.
+# To read an object that is not there takes the right to list, else S3 answers 403 and not 404; such a request has no
+# prefix, hence IfExists. `check` lists the prefix "".
 
 locals {
   token_arn = "${local.parameter_arn_prefix}strava/token"
@@ -34,20 +36,24 @@ resource "aws_iam_role_policy" "task" {
 
 data "aws_iam_policy_document" "strava_extract" {
   statement {
-    sid       = "FindManifestsAndState"
+    sid       = "FindState"
     actions   = ["s3:ListBucket"]
     resources = [local.arn.landing]
-    # Without a prefix `check` lists one key.
     condition {
-      test     = "StringLike"
+      test     = "StringLikeIfExists"
       variable = "s3:prefix"
-      values   = ["", "source=strava/*", "state/strava/*"]
+      values   = ["", "state/strava/*"]
     }
   }
   statement {
-    sid       = "LandAndKeepTheLedger"
+    sid       = "Land"
+    actions   = ["s3:PutObject"]
+    resources = ["${local.arn.landing}/source=strava/*"]
+  }
+  statement {
+    sid       = "KeepLedgerLeaseAndQuota"
     actions   = ["s3:GetObject", "s3:PutObject"]
-    resources = ["${local.arn.landing}/source=strava/*", "${local.arn.landing}/state/strava/*"]
+    resources = ["${local.arn.landing}/state/strava/*"]
   }
   # One parameter for the one athlete, or one an athlete below it.
   statement {
@@ -63,7 +69,7 @@ data "aws_iam_policy_document" "strava_load" {
     actions   = ["s3:ListBucket"]
     resources = [local.arn.landing]
     condition {
-      test     = "StringLike"
+      test     = "StringLikeIfExists"
       variable = "s3:prefix"
       values   = ["", "source=*"]
     }
@@ -76,15 +82,14 @@ data "aws_iam_policy_document" "strava_load" {
 }
 
 data "aws_iam_policy_document" "weather_producer" {
-  # A missing object is told apart from a forbidden one only by those who may list.
   statement {
-    sid       = "FindStateAndLocations"
+    sid       = "TellAbsentFromForbidden"
     actions   = ["s3:ListBucket"]
     resources = [local.arn.landing]
     condition {
-      test     = "StringLike"
+      test     = "StringLikeIfExists"
       variable = "s3:prefix"
-      values   = ["", "state/weather/*", "configuration/*"]
+      values   = [""]
     }
   }
   statement {

@@ -4,7 +4,7 @@ variable "prefix" {
 }
 
 variable "type" {
-  description = "provisioned: two small brokers; serverless: ten times the price, no care"
+  description = "provisioned: two small brokers; serverless: eight times the price, no care"
   type        = string
 }
 

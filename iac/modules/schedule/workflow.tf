@@ -74,7 +74,7 @@ locals {
   after = merge([for step in local.order : merge(local.again[step], {
     (step)           = local.run[step]
     "${step}_begin"  = { Type = "Pass", Result = 1, ResultPath = "$.attempts", Next = step }
-    "${step}_failed" = { Type = "Fail", ErrorPath = "$.failure.Error", CausePath = "$.failure.Cause" }
+    "${step}_failed" = { Type = "Fail", Error = "${title(step)}Failed", CausePath = "$.failure.Cause" }
   })]...)
 
   athletes = [for id in length(var.athletes) > 0 ? var.athletes : [""] : { athlete = id, attempts = 1 }]
