@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 import stand_in
 from stand_in import Missing, Terraform
 from states import State, applied, initialise
