@@ -14,7 +14,7 @@ import psycopg
 import vl_convert
 
 from report import destination
-from report.charts import calendar, training_load, year_progress
+from report.charts import calendar, pace_temperature, training_load, year_progress
 from report.headline import headline
 from report.marts import Marts, open_marts
 from report.section import Section, columns
@@ -23,7 +23,7 @@ from report.theme import FONT, THEMES
 HERE = Path(__file__).resolve().parent
 # Altair's specifications name this version of Vega-Lite; the bundle must be of the same.
 VEGA_LITE = "6.4"
-CHARTS = (year_progress, training_load, calendar)
+CHARTS = (year_progress, training_load, pace_temperature, calendar)
 
 
 def publish(database_url: str, target: Path, report_url: str | None) -> dict:

@@ -39,6 +39,17 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Credit:
+    """Whose data a chart is made of, under which licence, and what was changed: said wherever it is shown."""
+
+    text: str
+    url: str
+    licence: str
+    licence_url: str
+    change: str
+
+
+@dataclass(frozen=True)
 class Section:
     """A part of the page: a chart, or a sentence on what is missing for it."""
 
@@ -51,6 +62,7 @@ class Section:
     draw: Callable[[Theme, bool], alt.TopLevelMixin] | None = None  # for a theme; True on a phone
     controls: list[Control] = field(default_factory=list)
     table: Table | None = None
+    credit: Credit | None = None
     # Pixels after which the chart is cut until "show all" is pressed, on a wide page and on a phone.
     folded: tuple[int, int] | None = None
 

@@ -15,7 +15,11 @@ living as (
         bool_or(origin = 'api') over of_activity as in_api,
         bool_or(origin = 'export') over of_activity as in_export,
         max(energy_kilocalories) filter (where origin = 'export') over of_activity as exported_kilocalories,
-        max(gear_name) filter (where origin = 'export') over of_activity as exported_gear_name
+        max(gear_name) filter (where origin = 'export') over of_activity as exported_gear_name,
+        max(start_latitude) filter (where origin = 'export') over of_activity as exported_start_latitude,
+        max(start_longitude) filter (where origin = 'export') over of_activity as exported_start_longitude,
+        max(end_latitude) filter (where origin = 'export') over of_activity as exported_end_latitude,
+        max(end_longitude) filter (where origin = 'export') over of_activity as exported_end_longitude
     from said
     where
         not is_deleted
@@ -58,6 +62,11 @@ select
     elapsed_time_seconds,
     distance_metres,
     elevation_gain_metres,
+    -- the backfill asks for the weather there as well
+    coalesce(start_latitude, exported_start_latitude) as start_latitude,
+    coalesce(start_longitude, exported_start_longitude) as start_longitude,
+    coalesce(end_latitude, exported_end_latitude) as end_latitude,
+    coalesce(end_longitude, exported_end_longitude) as end_longitude,
     average_heart_rate_bpm,
     max_heart_rate_bpm,
     average_cadence_rpm,

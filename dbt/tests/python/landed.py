@@ -26,7 +26,7 @@ LOADER_COLUMNS = {
     "_source_row": "bigint",
     "_loaded_at": "timestamptz",
 }
-NOT_COLUMNS_HERE = ("athlete", "map", "start_latlng", "end_latlng")
+NOT_COLUMNS_HERE = ("athlete", "map")
 
 
 def history(seed: int = 1, days: int = 900) -> list[dict]:
@@ -51,7 +51,7 @@ def history(seed: int = 1, days: int = 900) -> list[dict]:
             "utc_offset": float(offset),
             "moving_time": seconds,
             "elapsed_time": seconds + chance.randrange(600),
-            "distance": round(seconds * {"Run": 3.0, "Ride": 7.5, "Swim": 0.9}.get(sport, 0), 1),
+            "distance": round(seconds * {"Run": 2.6 + day % 9 / 10, "Ride": 7.5, "Swim": 0.9}.get(sport, 0), 1),
             "total_elevation_gain": chance.randrange(300),
             "trainer": chance.random() < 0.1,
             "commute": False,
@@ -61,18 +61,33 @@ def history(seed: int = 1, days: int = 900) -> list[dict]:
         activities.append(payload)
     # typed in by hand: no distance, no moving time
     activities[5] |= {"moving_time": 0, "distance": 0.0, "manual": True, "suffer_score": None}
+    for activity in activities:
+        activity |= track_ends(activity)
     return activities
+
+
+def track_ends(activity: dict) -> dict:
+    """Runs come back to where they started, rides go somewhere; the rest has no track."""
+    number = activity["id"] % 97
+    start = [round(52.05 + number / 1000, 6), round(13.05 + number / 700, 6)]
+    if activity["sport_type"] == "Run":
+        return {"start_latlng": start, "end_latlng": start}
+    if activity["sport_type"] == "Ride":
+        degrees = activity["distance"] / 1000 / (90 if number % 3 else 400)
+        return {"start_latlng": start, "end_latlng": [round(start[0] + degrees, 6), round(start[1] - degrees / 2, 6)]}
+    return {"start_latlng": [], "end_latlng": []}
 
 
 def as_export(activity: dict) -> dict:
     """The same activity in a bulk export: UTC only, no offset, fewer fields, energy and gear by name."""
     kept = ("id", "name", "sport_type", "start_date", "moving_time", "elapsed_time", "distance", "suffer_score")
+    kept += ("start_latlng", "end_latlng") if activity.get("start_latlng") else ()
     return {name: activity[name] for name in kept} | {"calories": 500.5, "gear_name": "Old shoe"}
 
 
 def fill(warehouse: psycopg.Connection, api: list[dict], export: list[dict], athlete: int = ATHLETE) -> None:
-    """Makes the raw table anew; without any activity there is none, as before the first landing."""
-    for schema in ("strava", "staging", "intermediate", "marts"):
+    """Makes the raw table anew; without any activity there is none, as before the first landing. Weather goes."""
+    for schema in ("strava", "weather", "staging", "intermediate", "marts"):
         warehouse.execute(sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(schema)))
     rows = [row(p, "api", athlete, "2026-03-14T00:00:00Z") for p in api]
     rows += [row(p, "export", athlete, "2025-12-01T00:00:00Z") for p in export]
@@ -113,6 +128,8 @@ def row(payload: dict, origin: str, athlete: int, fetched_at: str) -> dict:
 def kind(name: str, value: object) -> str:
     if name.startswith("start_date"):
         return "timestamptz"
+    if isinstance(value, list):
+        return "double precision[]"
     return {bool: "boolean", int: "bigint", float: "double precision"}.get(type(value), "text")
 
 

@@ -12,10 +12,11 @@ import pytest
 from browser import Browser, until
 from conftest import DBT
 from landed import TODAY, as_export, fill, history
+from weather import backfilled, fill_weather
 
 BERLIN = ZoneInfo("Europe/Berlin")
 LAST_DAY = date.fromisoformat(TODAY)
-CHARTS = ["year_progress", "training_load", "calendar"]
+CHARTS = ["year_progress", "training_load", "pace_temperature", "calendar"]
 RECORDED = DBT.parent.parent / "shared" / "data" / "strava" / "api" / "activities.ndjson"
 
 
@@ -23,7 +24,7 @@ def test_an_empty_warehouse_is_green_and_the_page_says_what_is_missing(warehouse
     fill(warehouse, [], [])
     built = build(unit_tests=True)
     assert (built.code, built.closing["failed"], built.closing["warned"]) == (0, 0, 0), built.log
-    assert built.closing["models"] == 6
+    assert built.closing["models"] == 11
     drawn = run("report")
     assert (drawn.code, drawn.closing["charts"]) == (0, 0), drawn.log
     browser.open(drawn.closing["page"], 390, "light")
@@ -59,7 +60,7 @@ def test_an_export_only_warehouse_takes_local_dates_from_the_home_time_zone(ware
 
 @pytest.fixture(scope="module")
 def both(warehouse, build) -> list[dict]:
-    """Export and API overlap, the newest activity was deleted, and a second athlete was active once."""
+    """Export and API overlap, the newest activity was deleted, a second athlete was active once; there is weather."""
     activities = history()
     fill(warehouse, activities[100:], [as_export(a) | {"name": "as exported"} for a in activities[:-50]])
     warehouse.execute("update strava.ods_strava__activities set _deleted = true where id = %s", [activities[-1]["id"]])
@@ -67,6 +68,7 @@ def both(warehouse, build) -> list[dict]:
         "insert into strava.ods_strava__activities (_id, _athlete_id, _origin, sport_type, start_date, distance)"
         " values ('1', '999', 'api', 'Run', '2025-01-01T10:00:00Z', 5000)"
     )
+    fill_weather(warehouse, backfilled(activities))
     built = build()
     assert (built.code, built.closing["failed"]) == (0, 0), built.log
     return activities
@@ -96,7 +98,7 @@ def test_a_rebuild_gives_the_same_marts(warehouse, both, build, run):
         warehouse.execute(f"drop schema {schema} cascade")
     assert build().code == 0
     assert run("checksum").closing["checksums"] == before
-    assert sorted(before) == ["activities", "training_load", "year_progress"]
+    assert sorted(before) == ["activities", "activity_weather", "training_load", "year_progress"]
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +114,7 @@ def page(both, run) -> str:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_is_drawn(page: str, browser: Browser, width: int, scheme: str):
     browser.open(page, width, scheme)
-    marks = "s.querySelectorAll('.mark-line path, .mark-rect path').length"
+    marks = "s.querySelectorAll('.mark-line path, .mark-rect path, .mark-symbol path').length"
     counted = browser.evaluate(f"[...document.querySelectorAll('.chart svg')].map(s => {marks})")
     assert len(counted) == len(CHARTS)
     assert min(counted) >= 2, counted

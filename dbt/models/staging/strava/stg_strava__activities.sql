@@ -40,6 +40,8 @@ with landed as (
         'commute': 'boolean',
         'manual': 'boolean',
         'private': 'boolean',
+        'start_latlng': 'jsonb',
+        'end_latlng': 'jsonb',
     }) }}
 
 )
@@ -71,6 +73,10 @@ select
     elev_low as elevation_low_metres,
     average_speed as average_speed_metres_per_second,
     max_speed as max_speed_metres_per_second,
+    {{ coordinate('start_latlng', 0) }} as start_latitude,
+    {{ coordinate('start_latlng', 1) }} as start_longitude,
+    {{ coordinate('end_latlng', 0) }} as end_latitude,
+    {{ coordinate('end_latlng', 1) }} as end_longitude,
 
     -- how hard
     average_heartrate as average_heart_rate_bpm,
