@@ -114,6 +114,8 @@ pub struct LedgerFile {
     storage: Storage,
     key: String,
     version: Option<Version>,
+    /// Of what was read or written last.
+    bytes: usize,
 }
 
 impl Ledger {
@@ -179,8 +181,10 @@ impl Ledger {
         ledger
     }
 
-    fn write(&self) -> anyhow::Result<Bytes> {
-        let mut encoder = BufWriter::with_capacity(64 * 1024, zstd::Encoder::new(Vec::new(), 1)?);
+    /// `about`: how many bytes it will take. A buffer that need not grow leaves no holes behind.
+    fn write(&self, about: usize) -> anyhow::Result<Bytes> {
+        let body = Vec::with_capacity(about + about / 8);
+        let mut encoder = BufWriter::with_capacity(64 * 1024, zstd::Encoder::new(body, 1)?);
         serde_json::to_writer(&mut encoder, self)?;
         Ok(encoder
             .into_inner()
@@ -198,6 +202,7 @@ impl LedgerFile {
             .get(&key)
             .await
             .with_context(|| format!("read the ledger {key}"))?;
+        let bytes = found.as_ref().map_or(0, |(body, _)| body.len());
         let (ledger, version) = match found {
             Some((body, version)) => {
                 let ledger =
@@ -211,6 +216,7 @@ impl LedgerFile {
                 storage: storage.clone(),
                 key,
                 version,
+                bytes,
             },
             ledger,
         ))
@@ -218,7 +224,8 @@ impl LedgerFile {
 
     /// Writes the ledger in place of the one that was read or written last.
     pub async fn save(&mut self, ledger: &Ledger) -> anyhow::Result<()> {
-        let body = ledger.write().context("encode the ledger")?;
+        let body = ledger.write(self.bytes).context("encode the ledger")?;
+        self.bytes = body.len();
         let written = self
             .storage
             .replace(&self.key, body, self.version.as_ref())
@@ -351,7 +358,7 @@ mod tests {
                 },
             );
         }
-        let stored = ledger.write().unwrap();
+        let stored = ledger.write(0).unwrap();
         assert!(
             stored.len() as u64 <= 300 * ACTIVITIES,
             "{} bytes",
