@@ -62,7 +62,6 @@ def test_a_mistyped_address_is_refused_without_quoting_it(url):
         (["no-such-command"], {}, "no-such-command"),
         (["report"], {"REPORT_URL": None}, "REPORT_URL is not set"),
         (["report"], {"REPORT_URL": "ftp://x/y"}, "REPORT_URL is 'ftp://x/y'"),
-        (["report"], {"DBT_TARGET_PATH": "/nowhere"}, "run `dbt/run.py build` first"),
         (["report"], {"STRAVA_ATHLETE_ID": "me"}, "which is no number"),
     ],
 )
@@ -77,6 +76,12 @@ def test_wrong_use_is_exit_2_with_a_closing_line(run, arguments, changed, said):
         False,
         "tests",
     )
+
+
+def test_a_page_before_the_first_build_says_what_to_do(run, tmp_path):
+    outcome = run("report", DBT_TARGET_PATH=str(tmp_path))
+    assert outcome.code == 1, outcome.log
+    assert "run `dbt/run.py build` first" in outcome.log
 
 
 def test_a_database_that_is_away_is_exit_1_and_named_without_the_password(run):
