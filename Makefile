@@ -1,7 +1,7 @@
 # The entry point: every target installs what it needs by itself, and CI runs the same ones.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo report airflow airflow-run test test-rust test-dbt test-airflow test-weather test-flow test-privacy test-kills test-delivery test-cloud cost lint fmt bench clean
+.PHONY: help setup demo report airflow airflow-run test test-rust test-dbt test-airflow test-flow test-privacy test-kills test-delivery test-cloud cost lint fmt bench clean
 
 help: ## these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,10 +40,6 @@ test-dbt: ## models, unit tests and the page in a browser
 test-airflow: ## operators and DAGs by a real Airflow, devstack's ECS and the real binaries
 	@scripts/setup rust python postgres airflow
 	@scripts/test airflow
-
-test-weather: ## the tests of the weather pair that are not steady enough yet for `make test`
-	@scripts/setup rust python postgres kafka
-	@scripts/test weather
 
 test-flow: ## the demo as a whole: twice, edited, from archives, rebuilt
 	@scripts/setup
