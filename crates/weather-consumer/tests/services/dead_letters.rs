@@ -170,7 +170,11 @@ fn every_kind_of_poison_is_put_aside_once_and_its_neighbours_are_stored() {
     assert_eq!(found, expected, "each once, with its reason");
 
     // One sink's poison is good for the other.
-    let landed: Vec<String> = world.rows().into_iter().map(|row| row.event_id).collect();
+    let landed: Vec<String> = world
+        .rows()
+        .into_iter()
+        .map(|row| row.content.event_id)
+        .collect();
     let has = |number: u64| landed.contains(&reading(number, 0).event_id.to_string());
     assert!(has(20) && has(21) && !has(22) && (1_000..1_000 + all as u64).all(has));
     let documents = world.documents();

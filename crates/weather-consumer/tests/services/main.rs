@@ -7,6 +7,7 @@
 )]
 
 mod consumer;
+mod content;
 mod dead_letters;
 mod kills;
 mod landed;
@@ -15,4 +16,5 @@ mod outages;
 mod proxy;
 mod reading;
 mod storing;
+mod whole;
 mod world;

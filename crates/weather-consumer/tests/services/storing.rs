@@ -86,7 +86,7 @@ fn the_later_revision_wins_in_whatever_order_they_come() {
     assert!(
         documents
             .values()
-            .all(|(_, temperature)| (temperature.unwrap().fract() - 0.3).abs() < 1e-9)
+            .all(|content| (content.temperature().unwrap().fract() - 0.3).abs() < 1e-9)
     );
 }
 

@@ -6,20 +6,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::weather::{self, Decimal};
 use mongodb::bson::{Document, doc};
 use rdkafka::{
-    ClientConfig, Message as _, Offset, TopicPartitionList,
+    ClientConfig, Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer as _},
     producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer},
 };
 
-use crate::{
-    landed::Landed,
-    reading::{reading, record},
-};
+use crate::reading::{reading, record};
 
 /// Long enough for two cores that do everything at once.
 pub(crate) const SOON: Duration = Duration::from_secs(90);
@@ -54,9 +50,6 @@ pub(crate) struct World {
     runtime: tokio::runtime::Runtime,
     _folder: tempfile::TempDir,
 }
-
-/// What counts of a document: milliseconds of its `fetched_at`, and its temperature.
-type Stored = (i64, Option<f64>);
 
 impl World {
     /// A world with a fresh topic of so many partitions, and a directory as landing.
@@ -194,28 +187,6 @@ impl World {
             .unwrap()
     }
 
-    /// The collection by event id: when it was fetched, and its temperature.
-    pub(crate) fn documents(&self) -> BTreeMap<String, (i64, Option<f64>)> {
-        let collection = self.collection();
-        self.runtime.block_on(async {
-            let mut cursor = collection.find(doc! {}).await.unwrap();
-            let mut documents = BTreeMap::new();
-            while cursor.advance().await.unwrap() {
-                let document: Document = cursor.deserialize_current().unwrap();
-                let fetched = document
-                    .get_datetime("fetched_at")
-                    .unwrap()
-                    .timestamp_millis();
-                let temperature = document.get_f64("temperature_celsius").ok();
-                documents.insert(
-                    document.get_str("_id").unwrap().to_owned(),
-                    (fetched, temperature),
-                );
-            }
-            documents
-        })
-    }
-
     pub(crate) fn command(&self, command: Document) -> Document {
         let database = self.collection();
         self.runtime
@@ -227,43 +198,6 @@ impl World {
                     .into_future(),
             )
             .unwrap()
-    }
-
-    /// The good records of the topic, as both sinks should have them.
-    pub(crate) fn expected(&self) -> (BTreeMap<String, Stored>, Vec<Landed>) {
-        let (mut documents, mut rows) = (BTreeMap::new(), Vec::new());
-        for record in self.records(&self.topic) {
-            let Ok(reading) = weather::decode(record.key(), record.payload()) else {
-                continue;
-            };
-            let temperature = reading.values[0].as_ref().map(Decimal::as_f64);
-            let fetched_at = reading.fetched_at.as_millisecond();
-            let newest = documents
-                .entry(reading.event_id.to_string())
-                .or_insert((fetched_at, temperature));
-            if newest.0 < fetched_at {
-                *newest = (fetched_at, temperature);
-            }
-            rows.push(Landed {
-                event_id: reading.event_id.to_string(),
-                partition: record.partition(),
-                offset: record.offset(),
-                fetched_at,
-                temperature,
-            });
-        }
-        rows.sort_by_key(|row| (row.partition, row.offset));
-        (documents, rows)
-    }
-
-    /// Both sinks hold every good record exactly once.
-    pub(crate) fn assert_whole(&self) {
-        let (documents, rows) = self.expected();
-        assert!(
-            self.documents() == documents,
-            "MongoDB differs from the topic"
-        );
-        self.assert_landed(&rows);
     }
 
     /// The group of this world's consumers: where two tests share one, each rebalances the other.
