@@ -34,6 +34,7 @@ def _listed(n: Names) -> list[tuple]:
         (extract, "s3:PutObject", f"{landing}/configuration/weather-locations.csv"),
         (extract, "s3:PutObject", f"{other}/source=strava/x"),
         (extract, "s3:DeleteObject", f"{landing}/source=strava/type=activities/x"),
+        (extract, "s3:DeleteObject", f"{landing}/state/strava/athlete=1/ledger.json.zst"),
         (extract, "s3:ListBucket", landing, {"s3:prefix": "source=kafka/"}),
         (extract, "s3:ListBucket", report, {"s3:prefix": "source=strava/"}),
         (extract, "s3:ListBucket", report, {"s3:prefix": ""}),

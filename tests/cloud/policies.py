@@ -31,14 +31,13 @@ class Role:
 def roles(state: State) -> dict[str, Role]:
     """Every role of a state by name, with inline documents and attached policies of our own."""
     found = {it["name"]: Role(it["name"], json.loads(it["assume_role_policy"])) for it in state.of_type("aws_iam_role")}
-    by_id = {it["id"]: it["name"] for it in state.of_type("aws_iam_role")} | {name: name for name in found}
     for it in state.of_type("aws_iam_role_policy"):
-        found[by_id[it["role"]]].documents[it["name"]] = json.loads(it["policy"])
+        found[it["role"]].documents[it["name"]] = json.loads(it["policy"])
     policies = managed(state)
     for it in state.of_type("aws_iam_role_policy_attachment"):
         name = it["policy_arn"].rsplit("/", 1)[1]
         if ":aws:policy/" not in it["policy_arn"] and name in policies:
-            found[by_id[it["role"]]].documents[name] = policies[name]
+            found[it["role"]].documents[name] = policies[name]
     return found
 
 

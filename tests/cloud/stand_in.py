@@ -31,7 +31,7 @@ class Missing(Exception):
 
 @dataclass(frozen=True)
 class Terraform:
-    """Runs terraform with a provider. `applies`: without an account only the stand-in does."""
+    """Runs terraform with a provider. `applies`: without an account only the stand-in does, the real one plans."""
 
     environment: dict[str, str]
     applies: bool

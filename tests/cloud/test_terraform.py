@@ -28,12 +28,16 @@ def test_both_roots_are_valid(terraform, initialised):
 
 @pytest.mark.parametrize("state", ["production", "everything", "bootstrap"])
 def test_a_second_plan_finds_no_difference(state, terraform, request):
+    if not terraform.applies:
+        pytest.skip("apply without an account needs ../shared/tools/aws-schema-provider and go")
     state = request.getfixturevalue(state)
     # Exit 2 would be a difference.
     terraform(state.folder, "plan", "-detailed-exitcode", "-no-color", "-input=false", *state.options)
 
 
 def test_a_change_shows_in_the_plan(terraform, production):
+    if not terraform.applies:
+        pytest.skip("apply without an account needs ../shared/tools/aws-schema-provider and go")
     terraform(
         production.folder,
         "plan",

@@ -14,8 +14,15 @@ AFTER = ["strava-load", "dbt build", "dbt report"]
 
 @pytest.fixture
 def planned(production, monkeypatch):
-    (machine,) = production.of_type("aws_sfn_state_machine")
-    return lambda plan: run(machine["definition"], plan, monkeypatch)
+    document = definition(production)
+    return lambda plan: run(document, plan, monkeypatch)
+
+
+def definition(state) -> str:
+    (machine,) = state.of_type("aws_sfn_state_machine")
+    if "definition" not in machine:
+        pytest.skip("the workflow is known after an apply, for which ../shared/tools/aws-schema-provider is needed")
+    return machine["definition"]
 
 
 def test_each_athlete_is_extracted_then_all_is_loaded_modelled_and_drawn(planned):
@@ -72,8 +79,7 @@ def test_one_athletes_failure_keeps_the_others_activities_but_is_red(planned):
 
 
 def test_without_athletes_the_token_says_whose_it_is(terraform, everything, monkeypatch):
-    (machine,) = everything.of_type("aws_sfn_state_machine")
-    _, ecs = run(machine["definition"], {}, monkeypatch)
+    _, ecs = run(definition(everything), {}, monkeypatch)
     assert ecs.order() == ["strava-extract", *AFTER]
 
 

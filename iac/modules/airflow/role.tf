@@ -11,7 +11,7 @@ resource "aws_iam_role_policy" "airflow" {
   # checkov:skip=CKV_AWS_355:the four actions on * take no resource, see their statement
   # checkov:skip=CKV_AWS_290:cloudwatch:PutMetricData takes no resource; it is bound to MWAA's namespace
   name   = "airflow"
-  role   = aws_iam_role.airflow.id
+  role   = aws_iam_role.airflow.name
   policy = data.aws_iam_policy_document.airflow.json
 }
 

@@ -24,7 +24,7 @@ resource "aws_iam_role" "deploy" {
 
 resource "aws_iam_role_policy" "deploy" {
   name   = "deploy"
-  role   = aws_iam_role.deploy.id
+  role   = aws_iam_role.deploy.name
   policy = data.aws_iam_policy_document.deploy.json
 }
 

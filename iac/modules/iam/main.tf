@@ -28,7 +28,7 @@ resource "aws_iam_role" "execution" {
 
 resource "aws_iam_role_policy" "execution" {
   name   = "execution"
-  role   = aws_iam_role.execution.id
+  role   = aws_iam_role.execution.name
   policy = data.aws_iam_policy_document.execution.json
 }
 

@@ -19,7 +19,7 @@ resource "aws_iam_role" "pod" {
 resource "aws_iam_role_policy" "pod" {
   for_each = var.has_eks ? local.pod_documents : {}
   name     = each.key
-  role     = aws_iam_role.pod[each.key].id
+  role     = aws_iam_role.pod[each.key].name
   policy   = each.value
 }
 

@@ -30,7 +30,7 @@ resource "aws_iam_role" "task" {
 resource "aws_iam_role_policy" "task" {
   for_each = var.tasks
   name     = each.key
-  role     = aws_iam_role.task[each.key].id
+  role     = aws_iam_role.task[each.key].name
   policy   = local.task_documents[each.key]
 }
 

@@ -46,7 +46,7 @@ resource "aws_iam_role" "scheduler" {
 
 resource "aws_iam_role_policy" "scheduler" {
   name   = "start"
-  role   = aws_iam_role.scheduler.id
+  role   = aws_iam_role.scheduler.name
   policy = data.aws_iam_policy_document.scheduler.json
 }
 
@@ -64,7 +64,7 @@ resource "aws_iam_role_policy_attachment" "workflow_tasks" {
 
 resource "aws_iam_role_policy" "workflow_events" {
   name   = "events"
-  role   = aws_iam_role.workflow.id
+  role   = aws_iam_role.workflow.name
   policy = data.aws_iam_policy_document.workflow_events.json
 }
 
