@@ -160,6 +160,19 @@ data "aws_iam_policy_document" "apply" {
       ]
     }
   }
+  # AWS makes these roles itself when a service is used for the first time.
+  statement {
+    sid       = "LetServicesMakeTheirOwnRoles"
+    actions   = ["iam:CreateServiceLinkedRole"]
+    resources = ["arn:aws:iam::${local.account_id}:role/aws-service-role/*"]
+    condition {
+      test     = "StringEquals"
+      variable = "iam:AWSServiceName"
+      values = [
+        "airflow.amazonaws.com", "ecs.amazonaws.com", "eks.amazonaws.com", "eks-nodegroup.amazonaws.com", "kafka.amazonaws.com",
+      ]
+    }
+  }
 }
 
 # The most that any role of the platform can ever do, whatever its own policies say.
