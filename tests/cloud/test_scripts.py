@@ -34,12 +34,13 @@ def ssm(monkeypatch):
     host, port = server.get_host_and_port()
     for name, value in {
         "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_REGION": "eu-central-1",
         "AWS_ACCESS_KEY_ID": "none",
         "AWS_SECRET_ACCESS_KEY": "none",
     }.items():
         monkeypatch.setenv(name, value)
-    client = boto3.client("ssm")
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    client = boto3.client("ssm", region_name="eu-central-1")
     yield client
     for it in client.describe_parameters()["Parameters"]:
         client.delete_parameter(Name=it["Name"])
@@ -133,7 +134,7 @@ def topics(monkeypatch):
     module = module_from_spec(spec_from_loader("topics", loader))
     loader.exec_module(module)
     client = boto3.client("kafka", region_name="eu-central-1", aws_access_key_id="none", aws_secret_access_key="none")
-    monkeypatch.setattr(module.boto3, "client", lambda _: client)
+    monkeypatch.setattr(module.boto3, "client", lambda *_, **__: client)
     monkeypatch.setattr(module, "POLL_SECONDS", 0)
     with Stubber(client) as stub:
         yield module, stub
@@ -185,3 +186,11 @@ def test_what_aws_refuses_is_told_with_what_was_attempted(topics, capsys):
     stub.add_client_error("list_topics", "ForbiddenException", "no")
     assert module.main(["check", "--cluster-arn", CLUSTER]) == 1
     assert f"check topics of {CLUSTER}" in capsys.readouterr().err
+
+
+def test_what_is_no_cluster_is_refused(topics, capsys):
+    module, _ = topics
+    with pytest.raises(SystemExit) as refused:
+        module.main(["check", "--cluster-arn", "data-voyager-production"])
+    assert refused.value.code == 2
+    assert "is no ARN of a Kafka cluster" in capsys.readouterr().err
