@@ -38,7 +38,7 @@ test-dbt: ## models, unit tests and the page in a browser
 	@scripts/test dbt
 
 test-airflow: ## operators and DAGs by a real Airflow, devstack's ECS and the real binaries
-	@scripts/setup rust python postgres airflow
+	@scripts/setup rust python postgres airflow airflow-next
 	@scripts/test airflow
 
 test-flow: ## the demo as a whole: twice, edited, from archives, rebuilt

@@ -32,12 +32,12 @@ def test_every_dag_is_read_without_an_error(bag):
 
 def test_a_file_is_read_in_half_a_second(bag):
     """Once Airflow, the provider and boto3 are loaded, which the first file of a process pays for."""
-    from time import perf_counter
+    from time import process_time  # what it costs, however busy the machine is
 
     for file in (AIRFLOW / "dags").glob("*.py"):
-        started = perf_counter()
+        started = process_time()
         bag.process_file(str(file), only_if_updated=False)
-        took = perf_counter() - started
+        took = process_time() - started
         print(f"{file.name}: {took:.3f} s")
         assert took < PARSE_SECONDS, file.name
 
