@@ -1,5 +1,6 @@
 """The workflows, by actionlint and zizmor without network, and by rules of our own."""
 
+import os
 import re
 
 import pytest
@@ -103,3 +104,18 @@ def test_both_architectures_are_built_where_they_run():
 
 def test_yaml_is_clean():
     succeed(tool("yamllint"), "--strict", "--config-file", ROOT / "tests/delivery/yamllint.yaml", ROOT / ".github")
+
+
+def test_the_audit_of_python_looks_at_every_pinned_file_and_fails_where_one_is_affected(tmp_path):
+    """With a stand-in for uvx that finds something in one of the files."""
+    looked = tmp_path / "looked"
+    stand_in = tmp_path / "uvx"
+    stand_in.write_text(
+        f'#!/bin/sh\nfor it; do file=$it; done\necho "$file" >>{looked}\n[ "$file" != dbt/requirements.txt ]\n'
+    )
+    stand_in.chmod(0o755)
+    done = run(ROOT / "scripts/audit-python", env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    assert done.returncode == 1
+    files = looked.read_text().splitlines()
+    assert {"dbt/requirements.txt", "airflow/requirements-local.txt", "scripts/requirements.txt"} <= set(files)
+    assert len(files) == len(set(files))
