@@ -1,5 +1,6 @@
 """checkov over all of iac/: nothing found, and every exception says why where it is made."""
 
+import os
 import re
 import subprocess
 
@@ -15,7 +16,8 @@ def scan(folder) -> str:
     if not CHECKOV.exists():
         pytest.skip("no checkov here; `scripts/setup cloud` installs it")
     options = ["--framework", "terraform", "--skip-download", "--compact", "--quiet"]
-    done = subprocess.run([CHECKOV, "-d", folder, *options], capture_output=True, text=True, cwd=folder)
+    patient = os.environ | {"HCL_PARSE_TIMEOUT_SEC": "300"}  # ten seconds a file are too few on a busy machine
+    done = subprocess.run([CHECKOV, "-d", folder, *options], capture_output=True, text=True, cwd=folder, env=patient)
     return done.stdout + done.stderr
 
 
