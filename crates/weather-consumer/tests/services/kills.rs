@@ -30,8 +30,9 @@ fn killed_at_any_moment_nothing_is_lost_and_nothing_doubled() {
     let sent = std::thread::scope(|scope| {
         // Dropped at the latest by a panic, which ends the load as well.
         let (done, end) = mpsc::channel::<()>();
-        let load = scope.spawn(|| load(&world, end));
-        let start = || Consumer::start(&world, &FILES);
+        let world = &world;
+        let load = scope.spawn(move || load(world, &end));
+        let start = || Consumer::start(world, &FILES);
         let mut members = [start(), start()];
         for kill in 1..=kills() {
             let place = random.usize(..2);
@@ -62,7 +63,7 @@ fn killed_at_any_moment_nothing_is_lost_and_nothing_doubled() {
 }
 
 /// Sends readings until the end; gives how many.
-fn load(world: &World, end: mpsc::Receiver<()>) -> i64 {
+fn load(world: &World, end: &mpsc::Receiver<()>) -> i64 {
     let mut sent = 0;
     loop {
         world.send_readings(sent..sent + LOAD);
