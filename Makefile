@@ -26,8 +26,8 @@ airflow-run: ## run one DAG to its end: DAG=strava_daily
 	@scripts/airflow run $(DAG)
 
 test: ## everything that CI proves, with the seconds of each suite
-	@scripts/setup rust python postgres browser kafka
-	@scripts/test rust dbt flow privacy
+	@scripts/setup rust python postgres browser kafka cloud
+	@scripts/test rust dbt flow delivery cloud privacy
 
 test-rust: ## unit, stage and service tests of the crates
 	@scripts/setup rust python postgres kafka

@@ -18,6 +18,9 @@ from data_voyager import outcome, task_log
 
 PATIENCE = 20  # polls in a row that may fail before the wait is given up
 STATE_QUESTION_SECONDS = 10
+# Airflow 3.0's scheduler takes a task that is resumed before it has looked at the executor for a lost one, and
+# retries it: a wait that is over at once ends no sooner than this.
+SHORTEST_WAIT_SECONDS = 5
 
 
 class EcsTaskTrigger(TaskDoneTrigger):
@@ -33,8 +36,10 @@ class EcsTaskTrigger(TaskDoneTrigger):
         return path, {**kwargs, "container": self.container}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
+        started = time.monotonic()
         try:
             await self._wait()
+            await asyncio.sleep(max(0.0, SHORTEST_WAIT_SECONDS - (time.monotonic() - started)))
         except asyncio.CancelledError:
             await self._stop_if_killed()
             raise
