@@ -27,7 +27,7 @@ def test_a_second_demo_lands_no_object_writes_no_row_and_costs_the_list_and_litt
     with World(only_state(state), "--only", "postgres") as world:
         assert world.landed() == objects
         assert world.versions() == versions
-    (requests,) = re.findall(r"(\d+) requests", said)
+    (requests,) = re.findall(r"landed; (\d+) requests", said)
     list_pages = ceil(listed / 200) + 1
     assert list_pages <= int(requests) <= list_pages + 3
 
