@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, str::FromStr};
 
 use anyhow::Context as _;
-use common::task::Closing;
+use common::{landing::hex, task::Closing};
 use serde_json::{Map, Value, json};
 use tokio_postgres::{Client, types::ToSql};
 
@@ -140,17 +140,7 @@ impl SetAside {
 fn raw_text(line: &[u8]) -> String {
     match std::str::from_utf8(line) {
         Ok(text) if !text.contains('\0') && !text.starts_with("\\x") => text.to_owned(),
-        _ => {
-            let mut hex = String::with_capacity(2 + 2 * line.len());
-            hex.push_str("\\x");
-            for byte in line {
-                hex.extend(
-                    [byte >> 4, byte & 15]
-                        .map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])),
-                );
-            }
-            hex
-        }
+        _ => format!("\\x{}", hex(line)),
     }
 }
 

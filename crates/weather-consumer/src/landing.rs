@@ -8,6 +8,7 @@ mod parquet;
 mod rows;
 mod writer;
 
+use common::landing::keys;
 use jiff::tz::Offset;
 
 pub use parquet::{Footer, encode, footer};
@@ -17,9 +18,5 @@ pub use writer::{ClosedFile, WRITERS, write};
 /// The key of the file whose first row is `row`.
 pub fn key(topic: &str, partition: i32, row: &Row) -> String {
     let date = Offset::UTC.to_datetime(row.slot()).date();
-    let date = date.strftime("%Y%m%d");
-    format!(
-        "source=kafka/type=weather/date={date}/{topic}+{partition}+{:020}.parquet",
-        row.offset
-    )
+    keys::weather(date, topic, partition, row.offset)
 }

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use common::weather::{Message, Source, VALUES};
+use common::{
+    landing::hex,
+    weather::{Message, Source, VALUES},
+};
 use jiff::Timestamp;
 
 use crate::record::Place;
@@ -44,10 +47,7 @@ impl Row {
 
     /// The event id in hex.
     pub fn event_id(&self) -> String {
-        self.event_id
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        hex(&self.event_id)
     }
 }
 
