@@ -33,6 +33,16 @@ os.environ.setdefault("AWS_DEFAULT_REGION", "eu-central-1")
 sys.path += [str(AIRFLOW), str(AIRFLOW / "plugins")]
 
 
+@pytest.fixture(autouse=True)
+def _ecs(request) -> None:
+    """No test that needs devstack's ECS inherits faults from the one before."""
+    if request.node.get_closest_marker("needs_ecs"):
+        import ecs_world
+
+        ecs_world.require()
+        ecs_world.no_faults()
+
+
 @pytest.fixture(scope="session")
 def tasks() -> dict:
     """The tasks of iac/tasks.json."""

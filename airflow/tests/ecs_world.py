@@ -99,6 +99,15 @@ def lines(task: dict, family: str = "script", container: str = "main") -> list[s
     return [event["message"] for event in events]
 
 
+def await_line(task: dict, text: str, seconds: float = 20) -> None:
+    """Waits until the task, in a definition of `register`, has said `text`."""
+    wait_for(task, "RUNNING", seconds)
+    deadline = time.monotonic() + seconds
+    while text not in lines(task):
+        assert time.monotonic() < deadline, f"the task has not said {text!r}"
+        time.sleep(0.02)
+
+
 def fault(kind: str, **details: Any) -> None:
     _control("faults", "POST", {"kind": kind, **details})
 
@@ -109,6 +118,19 @@ def no_faults() -> None:
 
 def calls() -> list[dict]:
     return json.loads(_control("calls", "GET"))
+
+
+def asked(task_arn: str) -> int:
+    """How often the task's state was asked for: an operator or a trigger that waits asks again and again."""
+    described = (call["request"]["tasks"] for call in calls() if call["operation"] == "DescribeTasks")
+    return sum(task_arn in tasks for tasks in described)
+
+
+def await_asked(task_arn: str, more_than: int = 0, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while asked(task_arn) <= more_than:
+        assert time.monotonic() < deadline, f"nobody waits for {task_arn}"
+        time.sleep(0.1)
 
 
 def _control(path: str, method: str, body: dict | None = None) -> bytes:

@@ -13,8 +13,8 @@ mkdir -p "$TALLY/$STRAVA_ATHLETE_ID"; cd "$TALLY/$STRAVA_ATHLETE_ID"
 echo "$RUN_ID $*" >> runs
 number=$(wc -l < runs)
 step=$(sed -n "${number}p" plan 2>/dev/null); step=${step:-0}
-echo $$ > pid
 trap 'echo stopped >> ends; echo "{\"task\":\"strava-extract\",\"status\":\"partial\"}"; exit 143' TERM
+echo $$ > pid
 echo '{"timestamp":"t","level":"INFO","message":"fetched activities","task":"strava-extract","activities.count":3}'
 echo '{"timestamp":"t","level":"WARN","message":"waiting for the quota","task":"strava-extract","wait.seconds":4}'
 set -- $step

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-import time
 
 import pytest
 from airflow.exceptions import AirflowException, AirflowFailException, AirflowSkipException
@@ -44,8 +43,6 @@ class DagRun:
 def _options(monkeypatch):
     import os
 
-    ecs_world.require()
-    ecs_world.no_faults()
     for option, value in {
         "CLUSTER": ecs_world.CLUSTER, "SUBNETS": os.environ["ECS_SUBNETS"],
         "SECURITY_GROUPS": os.environ["ECS_SECURITY_GROUPS"], "LOG_PREFIX": ecs_world.PREFIX, "POLL_SECONDS": "1",
@@ -178,8 +175,15 @@ def test_what_does_not_start_is_told_with_ecs_s_own_reason(execute, standin, kin
 def test_a_task_that_runs_already_is_taken_over(execute, standin):
     standin.plan("1", "0 hang")
     first = start(standin)
-    threading.Timer(2, lambda: standin.go("1")).start()
+
+    def go_once_taken_over() -> None:
+        ecs_world.await_asked(first)
+        standin.go("1")
+
+    watch = threading.Thread(target=go_once_taken_over)
+    watch.start()
     closing, _ = execute(athlete("1"))
+    watch.join()
     assert closing["number"] == 1
     assert len(standin.runs("1")) == 1
     assert ecs_world.stopped({"taskArn": first})["containers"][0]["exitCode"] == 0
@@ -221,7 +225,7 @@ def test_a_cancelled_trigger_stops_the_task_unless_it_is_still_wanted(standin, m
 
         monkeypatch.setattr(trigger, "_state", answer)
         waiting = asyncio.create_task(first_event(trigger))
-        await asyncio.sleep(1.5)
+        await asyncio.to_thread(ecs_world.await_asked, arn)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
@@ -232,10 +236,9 @@ def test_a_cancelled_trigger_stops_the_task_unless_it_is_still_wanted(standin, m
         assert done["stopCode"] == "UserInitiated"
         assert standin.ends("1") == ["stopped"]
     else:
-        time.sleep(0.5)
-        assert standin.ends("1") == []
         standin.go("1")
-        ecs_world.stopped({"taskArn": arn})
+        assert ecs_world.stopped({"taskArn": arn})["stopCode"] == "EssentialContainerExited"
+        assert standin.ends("1") == ["ended"]
 
 
 def test_a_signal_during_run_task_still_stops_the_task(standin):
