@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 import airflow_world
@@ -191,21 +189,29 @@ def test_a_task_that_a_person_marks_failed_is_stopped(airflow, standin, hanging,
     airflow.set_state("marts", run_id, "dbt_build", "failed")
     airflow_world.await_death(pid)
     assert standin.ends("hang") == ["stopped"], "the program got no SIGTERM"
-    time.sleep(3)
+    assert airflow.await_run("marts", run_id)["state"] == "failed"
     assert len(standin.runs("hang")) == 1
+
+
+def await_waiting(airflow, run_id, mode) -> str:
+    """Waits until a worker or a triggerer asks for the running ECS task, whose ARN is returned."""
+    state = "deferred" if mode == "deferrable" else "running"
+    airflow.wait_until(state, lambda: airflow.task("marts", run_id, "dbt_build")["state"] == state, 120)
+    (arn,) = ecs_world.ecs().list_tasks(cluster=ecs_world.CLUSTER, family="data-voyager-dbt")["taskArns"]
+    ecs_world.await_asked(arn)
+    return arn
 
 
 def test_a_worker_that_dies_leaves_one_task_which_the_retry_takes_over(airflow, standin, hanging, mode):
     run_id, pid = hanging
+    arn = await_waiting(airflow, run_id, mode)
     if mode == "deferrable":
-        airflow.wait_until("it waits", lambda: airflow.task("marts", run_id, "dbt_build")["state"] == "deferred", 120)
         airflow.restart("triggerer")  # killed with -9; the trigger waits on in the next one
     else:
-        time.sleep(3)
         assert airflow_world.kill_workers(airflow) > 0
-        airflow.wait_until("the retry runs", lambda: airflow.task("marts", run_id, "dbt_build")["try_number"] == 2, 120)
+    ecs_world.await_asked(arn, more_than=ecs_world.asked(arn), seconds=180)
+    assert airflow.task("marts", run_id, "dbt_build")["try_number"] == (1 if mode == "deferrable" else 2)
     assert airflow_world.alive(pid)
-    time.sleep(2)
     standin.go("hang")
     assert airflow.await_run("marts", run_id)["state"] == "success"
     assert standin.runs("hang")[0].endswith(" build")
@@ -220,7 +226,7 @@ def test_a_worker_that_dies_leaves_an_end_which_the_retry_adopts(airflow, standi
     if mode == "deferrable":
         pytest.skip("no worker waits in this mode")
     run_id, pid = hanging
-    time.sleep(3)
+    await_waiting(airflow, run_id, mode)
     assert airflow_world.kill_workers(airflow) > 0
     standin.go("hang")
     airflow_world.await_death(pid)
