@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from local_airflow import LocalAirflow, follow
+from local_airflow import LocalAirflow, follow, start
 
 BEFORE = ["strava_daily", "weather_backfill"]
 AFTER = ["weather_hourly", "marts"]
@@ -22,8 +22,7 @@ def main() -> int:
     (consumer,) = sys.argv[1:]
     airflow = LocalAirflow(Path(os.environ["AIRFLOW_HOME"]))
     try:
-        print("Airflow is starting, which takes half a minute", flush=True)
-        airflow.start()
+        start(airflow)
         for dag in BEFORE:
             if not follow(airflow, dag):
                 return 1

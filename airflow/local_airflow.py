@@ -3,6 +3,7 @@
 
 local_airflow.py up              the page on loopback until Ctrl-C
 local_airflow.py run DAG […]     one run of each DAG to its end, with the table of its tasks
+local_airflow.py join DAG […]    the same in an Airflow that is up already
 """
 
 from __future__ import annotations
@@ -16,43 +17,37 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+from airflow_api import ENDED, AirflowApi
 
 HERE = Path(__file__).resolve().parent
 BIN = Path(sys.executable).parent
-READY_SECONDS = 180
 STOP_SECONDS = 20
-ENDED = {"success", "failed"}
+WELCOME = """
+  {airflow.url}
+  user admin, password {airflow.password}
+
+Edit {dags}: what you save is on the page within seconds.
+A DAG runs once it is switched on there. Ctrl-C stops everything; runs and logs are kept for the next time.
+"""
 # Logs are read as files here; their servers would listen on every address, on fixed ports.
 OPTIONS = {"scheduler": ["--skip-serve-logs"], "triggerer": ["--skip-serve-logs"]}
 
 
-class LocalAirflow:
+class LocalAirflow(AirflowApi):
     """Scheduler, DAG processor, triggerer and API server, with a database in devstack's PostgreSQL."""
 
     def __init__(self, home: Path, options: dict[str, str] | None = None, database: str = "airflow") -> None:
         self.home = home
         self.database = database
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.password = self._password()
+        home.mkdir(parents=True, exist_ok=True)
+        super().__init__(address(self.port), login(home))
         self.environment = os.environ | self._settings() | (options or {})
         self.parts: dict[str, subprocess.Popen] = {}
-        self._token = ""
-
-    def _password(self) -> str:
-        """The page's login, kept from one start to the next."""
-        self.home.mkdir(parents=True, exist_ok=True)
-        file = self.home / "passwords.json"
-        if not file.exists():
-            file.touch(mode=0o600)
-            file.write_text(json.dumps({"admin": secrets.token_urlsafe(12)}))
-        return json.loads(file.read_text())["admin"]
 
     def _settings(self) -> dict[str, str]:
         given = os.environ.get
@@ -88,21 +83,31 @@ class LocalAirflow:
             },
         }
         settings = {f"AIRFLOW__{s}__{n}".upper(): str(v) for s, names in sections.items() for n, v in names.items()}
-        return {**settings, "AIRFLOW_HOME": str(self.home), "PYTHONWARNINGS": "ignore", "NO_PROXY": "*"}
+        return {
+            **settings,
+            "AIRFLOW_HOME": str(self.home),
+            "AIRFLOW_CONN_AWS_DEFAULT": "aws://",  # without it each log warns that there is none
+            "PYTHONWARNINGS": "ignore",
+            "NO_PROXY": "*",
+        }
 
     def _database(self) -> str:
         address = urllib.parse.urlsplit(os.environ["DATABASE_URL"])
         return urllib.parse.urlunsplit(("postgresql+psycopg2", address.netloc, f"/{self.database}", "", ""))
 
-    def start(self) -> None:
+    def start(self, tell: Callable[[str], None] = lambda _: None) -> None:
+        """All parts, to the moment when every DAG can be run; `tell` hears of each step that is done."""
         create_database(os.environ["DATABASE_URL"], self.database)
         self._command("db", "migrate")
+        tell("the database is ready")
         for name in ("api-server", "dag-processor", "scheduler", "triggerer"):
             self._start(name)
-        self._wait_until("the API server answers", self._log_in)
+        self.wait_until("the API server answers", self.log_in)
+        tell("the page answers")
         self._import_pools()
         wanted = {file.stem for file in (HERE / "dags").glob("*.py")}
-        self._wait_until("every DAG is read", lambda: wanted <= set(self.dags()))
+        self.wait_until("every DAG is read", lambda: wanted <= set(self.dags()))
+        tell(f"{len(wanted)} DAGs are read")
 
     def _start(self, name: str) -> None:
         log = (self.home / f"{name}.log").open("ab")
@@ -137,102 +142,6 @@ class LocalAirflow:
                 tail = (self.home / f"{name}.log").read_text(errors="replace")[-2000:]
                 raise RuntimeError(f"airflow {name} ended with {part.returncode}:\n{tail}")
 
-    def call(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Any:
-        """One request to the REST API."""
-        request = urllib.request.Request(
-            f"{self.url}{path}",
-            method=method,
-            data=json.dumps(body).encode() if body is not None else None,
-            headers={
-                "authorization": f"Bearer {self._token}", "content-type": "application/json",
-                "accept": "application/json", **(headers or {}),
-            },
-        )  # fmt: skip
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return json.loads(answer.read() or b"null")
-        except urllib.error.HTTPError as error:
-            detail = error.read()[:500].decode(errors="replace")
-            raise RuntimeError(f"{method} {path} answered {error.code}: {detail}") from error
-
-    def dags(self) -> list[str]:
-        return [dag["dag_id"] for dag in self.call("GET", "/api/v2/dags?limit=100")["dags"]]
-
-    def unpause(self, *dags: str, paused: bool = False) -> None:
-        for dag in dags:
-            self.call("PATCH", f"/api/v2/dags/{dag}", {"is_paused": paused})
-
-    def start_run(self, dag: str) -> str:
-        """The run that is due, which unpausing a DAG starts by itself; else one by hand."""
-        known = {run["dag_run_id"] for run in self.runs(dag)}
-        due = self.call("GET", f"/api/v2/dags/{dag}")["next_dagrun_run_after"]
-        self.unpause(dag)
-        if due is None or datetime.fromisoformat(due) > datetime.now(UTC):
-            return self.trigger(dag)
-        new = lambda: [run["dag_run_id"] for run in self.runs(dag) if run["dag_run_id"] not in known]  # noqa: E731
-        return self._wait_until(f"the due run of {dag} has started", new, 60)[0]
-
-    def trigger(self, dag: str) -> str:
-        """Starts a run and returns its id, which has the date that the landing keys need."""
-        now = datetime.now(UTC)
-        body = {"dag_run_id": f"manual__{now.isoformat()}", "logical_date": now.isoformat()}
-        return self.call("POST", f"/api/v2/dags/{dag}/dagRuns", body)["dag_run_id"]
-
-    def run(self, dag: str, run_id: str) -> dict:
-        return self.call("GET", f"/api/v2/dags/{dag}/dagRuns/{urllib.parse.quote(run_id)}")
-
-    def runs(self, dag: str) -> list[dict]:
-        return self.call("GET", f"/api/v2/dags/{dag}/dagRuns?limit=100&order_by=run_after")["dag_runs"]
-
-    def await_run(self, dag: str, run_id: str, seconds: float = 600) -> dict:
-        return self._wait_until(
-            f"{dag} {run_id} has ended",
-            lambda: (run := self.run(dag, run_id))["state"] in ENDED and run,
-            seconds,
-        )
-
-    def tasks(self, dag: str, run_id: str) -> list[dict]:
-        """The task instances, mapped ones each by itself, in the order of their start."""
-        path = f"/api/v2/dags/{dag}/dagRuns/{urllib.parse.quote(run_id)}/taskInstances?limit=200"
-        return sorted(self.call("GET", path)["task_instances"], key=lambda t: (t["start_date"] or "~", t["map_index"]))
-
-    def task(self, dag: str, run_id: str, task: str, map_index: int = -1) -> dict:
-        found = (t for t in self.tasks(dag, run_id) if t["task_id"] == task and t["map_index"] in (map_index, -1))
-        return next(found)
-
-    def log(self, dag: str, run_id: str, task: str, attempt: int = 1, map_index: int = -1) -> list[dict]:
-        """The log lines of one try, as the page gets them."""
-        path = (
-            f"/api/v2/dags/{dag}/dagRuns/{urllib.parse.quote(run_id)}/taskInstances/{task}/logs/{attempt}"
-            f"?map_index={map_index}&full_content=true"
-        )
-        content = self.call("GET", path)["content"]
-        return [line if isinstance(line, dict) else {"event": line} for line in content]
-
-    def xcom(self, dag: str, run_id: str, task: str, key: str = "return_value", map_index: int = -1) -> Any:
-        path = (
-            f"/api/v2/dags/{dag}/dagRuns/{urllib.parse.quote(run_id)}/taskInstances/{task}/xcomEntries/{key}"
-            f"?map_index={map_index}&stringify=false"
-        )
-        value = self.call("GET", path)["value"]
-        try:
-            return json.loads(value)  # Airflow keeps objects as JSON text
-        except (TypeError, ValueError):
-            return value
-
-    def set_state(self, dag: str, run_id: str, task: str, state: str) -> None:
-        """What a person does on the page: mark a task failed or successful."""
-        path = f"/api/v2/dags/{dag}/dagRuns/{urllib.parse.quote(run_id)}/taskInstances/{task}"
-        self.call("PATCH", path, {"new_state": state})
-
-    def _log_in(self) -> bool:
-        try:
-            answer = self.call("POST", "/auth/token", {"username": "admin", "password": self.password})
-        except (OSError, RuntimeError):
-            return False
-        self._token = answer["access_token"]
-        return True
-
     def _import_pools(self) -> None:
         pools = json.loads((HERE / "pools.json").read_text())
         known = {pool["name"] for pool in self.call("GET", "/api/v2/pools?limit=100")["pools"]}
@@ -247,16 +156,18 @@ class LocalAirflow:
         if done.returncode != 0:
             raise RuntimeError(f"airflow {' '.join(arguments)} failed:\n{done.stdout[-1000:]}{done.stderr[-3000:]}")
 
-    def _wait_until(self, what: str, is_so: Any, seconds: float = READY_SECONDS) -> Any:
-        deadline = time.monotonic() + seconds
-        while not (found := is_so()):
-            self.check()
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"not within {seconds:.0f} s: {what}")
-            time.sleep(0.5)
-        return found
 
-    wait_until = _wait_until
+def address(port: int | str) -> str:
+    return f"http://127.0.0.1:{port}"
+
+
+def login(home: Path) -> str:
+    """The password of the page's user admin, kept from one start to the next."""
+    file = home / "passwords.json"
+    if not file.exists():
+        file.touch(mode=0o600)
+        file.write_text(json.dumps({"admin": secrets.token_urlsafe(12)}))
+    return json.loads(file.read_text())["admin"]
 
 
 def free_port() -> int:
@@ -287,7 +198,7 @@ def create_database(url: str, name: str) -> None:
     connection.close()
 
 
-def table(airflow: LocalAirflow, dag: str, run_id: str) -> str:
+def table(airflow: AirflowApi, dag: str, run_id: str) -> str:
     """The tasks of a run for a person."""
     rows = [("task", "state", "tries", "seconds", "came of it")]
     for task in airflow.tasks(dag, run_id):
@@ -309,7 +220,7 @@ def table(airflow: LocalAirflow, dag: str, run_id: str) -> str:
     )
 
 
-def outcome(airflow: LocalAirflow, task: dict) -> str:
+def outcome(airflow: AirflowApi, task: dict) -> str:
     try:
         closing = airflow.xcom(task["dag_id"], task["dag_run_id"], task["task_id"], map_index=task["map_index"])
     except RuntimeError:
@@ -320,7 +231,7 @@ def outcome(airflow: LocalAirflow, task: dict) -> str:
     return f"{told} in {closing.get('duration_seconds', 0)} s"
 
 
-def follow(airflow: LocalAirflow, dag: str) -> bool:
+def follow(airflow: AirflowApi, dag: str) -> bool:
     """One run to its end, its tasks told as they change."""
     run_id = airflow.start_run(dag)
     print(f"{dag} {run_id}", flush=True)
@@ -340,34 +251,54 @@ def follow(airflow: LocalAirflow, dag: str) -> bool:
         time.sleep(1)
 
 
+def start(airflow: LocalAirflow) -> None:
+    """Starts it, with a line for each step."""
+    began = time.monotonic()
+    print("Airflow is starting, which takes half a minute, and longer on a busy machine", flush=True)
+    airflow.start(lambda done: print(f"  {time.monotonic() - began:3.0f} s  {done}", flush=True))
+
+
+def join(home: Path, dags: list[str]) -> int:
+    """Runs in the Airflow whose page is up: a person follows them there too."""
+    airflow = AirflowApi(address((home / "port").read_text()), login(home))
+    if not airflow.log_in():
+        print(f"no Airflow answers at {airflow.url}: start one by `make airflow`", file=sys.stderr)
+        return 1
+    print(f"in the Airflow at {airflow.url}", flush=True)
+    return 0 if all(follow(airflow, dag) for dag in dags) else 1
+
+
 def main() -> int:
     match sys.argv[1:]:
         case ["up"]:
             dags: list[str] = []
-        case ["run", first, *more]:
+        case ["run" | "join", first, *more]:
             dags = [first, *more]
         case _:
             print(__doc__, file=sys.stderr)
             return 2
+    home = Path(os.environ.get("AIRFLOW_HOME") or Path.cwd() / ".devstack/airflow").resolve()
+    if sys.argv[1] == "join":
+        return join(home, dags)
     for name in ("ECS_CLUSTER", "DATABASE_URL"):
         if name not in os.environ:
             print("start me by `make airflow`: I need devstack's ECS and PostgreSQL", file=sys.stderr)
             return 2
-    home = Path(os.environ.get("AIRFLOW_HOME") or Path.cwd() / ".devstack/airflow").resolve()
     airflow = LocalAirflow(home)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        print("Airflow is starting, which takes half a minute", flush=True)
-        airflow.start()
+        start(airflow)
         if dags:
             return 0 if all(follow(airflow, dag) for dag in dags) else 1
-        print(f"\n  {airflow.url}\n  user admin, password {airflow.password}\n\nCtrl-C stops it.", flush=True)
+        (home / "port").write_text(str(airflow.port))
+        print(WELCOME.format(airflow=airflow, dags=HERE / "dags"), flush=True)
         while True:
             airflow.check()
             time.sleep(2)
     except KeyboardInterrupt:
         return 0
     finally:
+        (home / "port").unlink(missing_ok=True)
         airflow.stop()
 
 

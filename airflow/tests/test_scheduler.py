@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import local_airflow
 import pytest
 
 import airflow_world
@@ -126,6 +127,21 @@ def test_lines_of_the_task_have_their_own_levels(airflow, run):
         "waiting for the quota": "warning",
         "the token was refused": "error",
     }
+
+
+def test_nothing_but_the_task_warns_in_its_log(airflow, run):
+    warnings = [str(line["event"]) for line in words(airflow, run, "101") if line.get("level") == "warning"]
+    assert len(warnings) == 1, str(warnings)
+    assert "waiting for the quota" in warnings[0]
+
+
+def test_a_person_runs_a_dag_in_an_airflow_that_is_up(airflow, run, capsys):
+    (airflow.home / "port").write_text(str(airflow.port))
+    assert local_airflow.join(airflow.home, ["weather_hourly"]) == 0
+    told = capsys.readouterr().out
+    assert airflow.url in told
+    assert "strava_load: skipped" in told
+    assert told.endswith("weather_hourly: success\n")
 
 
 def test_no_capacity_is_retried(airflow, run):
