@@ -10,7 +10,7 @@ import urllib.request
 from datetime import UTC, datetime
 from typing import Any
 
-READY_SECONDS = 180
+PATIENCE = 600  # seconds: far more than a busy machine needs, so that it decides nothing
 ENDED = {"success", "failed"}
 DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy does not reach this machine
 
@@ -46,7 +46,7 @@ class AirflowApi:
             },
         )  # fmt: skip
         try:
-            with DIRECTLY.open(request, timeout=30) as answer:
+            with DIRECTLY.open(request, timeout=PATIENCE) as answer:
                 return json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as error:
             detail = error.read()[:500].decode(errors="replace")
@@ -67,7 +67,7 @@ class AirflowApi:
         if due is None or datetime.fromisoformat(due) > datetime.now(UTC):
             return self.trigger(dag)
         new = lambda: [run["dag_run_id"] for run in self.runs(dag) if run["dag_run_id"] not in known]  # noqa: E731
-        return self.wait_until(f"the due run of {dag} has started", new, 60)[0]
+        return self.wait_until(f"the due run of {dag} has started", new)[0]
 
     def trigger(self, dag: str) -> str:
         """Starts a run and returns its id, which has the date that the landing keys need."""
@@ -81,7 +81,7 @@ class AirflowApi:
     def runs(self, dag: str) -> list[dict]:
         return self.call("GET", f"/api/v2/dags/{dag}/dagRuns?limit=100&order_by=run_after")["dag_runs"]
 
-    def await_run(self, dag: str, run_id: str, seconds: float = 600) -> dict:
+    def await_run(self, dag: str, run_id: str, seconds: float = PATIENCE) -> dict:
         return self.wait_until(
             f"{dag} {run_id} has ended",
             lambda: (run := self.run(dag, run_id))["state"] in ENDED and run,
@@ -122,7 +122,7 @@ class AirflowApi:
         path = f"/api/v2/dags/{dag}/dagRuns/{urllib.parse.quote(run_id)}/taskInstances/{task}"
         self.call("PATCH", path, {"new_state": state})
 
-    def wait_until(self, what: str, is_so: Any, seconds: float = READY_SECONDS) -> Any:
+    def wait_until(self, what: str, is_so: Any, seconds: float = PATIENCE) -> Any:
         deadline = time.monotonic() + seconds
         while not (found := is_so()):
             self.check()

@@ -1,4 +1,4 @@
-"""A running Airflow for the tests: retries without the wait, dead workers noticed within seconds."""
+"""A running Airflow for the tests: retries without the wait, dead workers noticed within a minute."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from local_airflow import LocalAirflow
+
+from ecs_world import PATIENCE
 
 # The DAGs stay as they are; Airflow's own hook for policies shortens their waits.
 POLICY = """
@@ -30,7 +32,8 @@ def running(home: Path, *, deferrable: bool, **options: str) -> Iterator[LocalAi
         home,
         {
             "AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE": str(deferrable),
-            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+            # Long enough for a living worker on a busy machine, whose task would be run again.
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "40",
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
             **options,
@@ -49,7 +52,7 @@ def alive(pid: int) -> bool:
     return stat.exists() and stat.read_text().rsplit(") ", 1)[1][0] != "Z"
 
 
-def await_death(pid: int, seconds: float = 60) -> None:
+def await_death(pid: int, seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while alive(pid):
         assert time.monotonic() < deadline, f"process {pid} still runs"

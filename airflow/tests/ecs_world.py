@@ -14,6 +14,7 @@ import pytest
 
 CLUSTER = os.environ.get("ECS_CLUSTER", "")
 PREFIX = "data-voyager"
+PATIENCE = 180  # seconds: a busy machine decides no test
 
 
 def require() -> None:
@@ -78,12 +79,12 @@ def run(task_definition: str, **changes: Any) -> dict:
     return answer["tasks"][0]
 
 
-def stopped(task: dict, seconds: float = 20) -> dict:
+def stopped(task: dict, seconds: float = PATIENCE) -> dict:
     """The task once it is STOPPED."""
     return wait_for(task, "STOPPED", seconds)
 
 
-def wait_for(task: dict, status: str, seconds: float = 20) -> dict:
+def wait_for(task: dict, status: str, seconds: float = PATIENCE) -> dict:
     client, deadline = ecs(), time.monotonic() + seconds
     while True:
         (now,) = client.describe_tasks(cluster=CLUSTER, tasks=[task["taskArn"]])["tasks"]
@@ -99,7 +100,7 @@ def lines(task: dict, family: str = "script", container: str = "main") -> list[s
     return [event["message"] for event in events]
 
 
-def await_line(task: dict, text: str, seconds: float = 20) -> None:
+def await_line(task: dict, text: str, seconds: float = PATIENCE) -> None:
     """Waits until the task, in a definition of `register`, has said `text`."""
     wait_for(task, "RUNNING", seconds)
     deadline = time.monotonic() + seconds
@@ -126,7 +127,7 @@ def asked(task_arn: str) -> int:
     return sum(task_arn in tasks for tasks in described)
 
 
-def await_asked(task_arn: str, more_than: int = 0, seconds: float = 60) -> None:
+def await_asked(task_arn: str, more_than: int = 0, seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while asked(task_arn) <= more_than:
         assert time.monotonic() < deadline, f"nobody waits for {task_arn}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from ecs_world import PREFIX, register
+from ecs_world import PATIENCE, PREFIX, register
 
 # Each athlete has a folder; `plan` there has a line for each run: an exit code and, optionally, what it does first.
 EXTRACT = r"""
@@ -76,7 +76,7 @@ class StandIn:
     def runs(self, athlete: str) -> list[str]:
         return self._lines(f"{athlete}/runs")
 
-    def await_runs(self, athlete: str, number: int, seconds: float = 20) -> None:
+    def await_runs(self, athlete: str, number: int, seconds: float = PATIENCE) -> None:
         deadline = time.monotonic() + seconds
         while len(self.runs(athlete)) < number:
             assert time.monotonic() < deadline, f"the task of athlete {athlete} did not run {number} times"
@@ -88,7 +88,7 @@ class StandIn:
     def go(self, athlete: str) -> None:
         (self.folder / athlete / "go").touch()
 
-    def pid(self, athlete: str, seconds: float = 60) -> int:
+    def pid(self, athlete: str, seconds: float = PATIENCE) -> int:
         """The running script's process, once it is there."""
         file, deadline = self.folder / athlete / "pid", time.monotonic() + seconds
         while not file.exists() or not file.read_text().strip():

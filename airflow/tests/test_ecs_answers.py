@@ -9,7 +9,7 @@ import os
 import pytest
 
 import ecs_world as world
-from ecs_world import CLUSTER, ecs, lines, logs, network, register, run, stopped
+from ecs_world import CLUSTER, PATIENCE, ecs, lines, logs, network, register, run, stopped
 
 pytestmark = pytest.mark.needs_ecs
 
@@ -81,7 +81,7 @@ def test_aiobotocore_drives_the_calls_of_the_deferrable_operator():
             )
             arn = answer["tasks"][0]["taskArn"]
             await ecs.get_waiter("tasks_stopped").wait(
-                cluster=CLUSTER, tasks=[arn], WaiterConfig={"Delay": 1, "MaxAttempts": 10}
+                cluster=CLUSTER, tasks=[arn], WaiterConfig={"Delay": 1, "MaxAttempts": PATIENCE}
             )
             task = (await ecs.describe_tasks(cluster=CLUSTER, tasks=[arn]))["tasks"][0]
             stream = f"main/main/{arn.rsplit('/', 1)[1]}"

@@ -47,7 +47,7 @@ def test_no_capacity_is_a_failure_without_a_task():
 
 
 def test_a_slow_start_can_be_stopped():
-    world.fault("slow_start", seconds=60)
+    world.fault("slow_start", seconds=3600)
     task = run(register("exit 0"))
     ecs().stop_task(cluster=CLUSTER, task=task["taskArn"])
     done = stopped(task)  # long before the start would have come

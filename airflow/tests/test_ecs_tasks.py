@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from airflow_world import await_death
-from ecs_world import CLUSTER, await_line, ecs, lines, register, run, stopped, wait_for
+from ecs_world import CLUSTER, PATIENCE, await_line, ecs, lines, register, run, stopped, wait_for
 
 pytestmark = pytest.mark.needs_ecs
 OVERHEAD_SECONDS = 0.05
@@ -39,7 +39,7 @@ def test_a_task_goes_its_whole_way(tmp_path):
 def test_the_provider_s_waiter_sees_the_end():
     task = run(register("exit 0"))
     ecs().get_waiter("tasks_stopped").wait(
-        cluster=CLUSTER, tasks=[task["taskArn"]], WaiterConfig={"Delay": 1, "MaxAttempts": 10}
+        cluster=CLUSTER, tasks=[task["taskArn"]], WaiterConfig={"Delay": 1, "MaxAttempts": PATIENCE}
     )
 
 
@@ -131,7 +131,7 @@ def test_200_tasks_started_at_once_end_right():
     arns = list(tasks)
     for first in (0, 100):
         ecs().get_waiter("tasks_stopped").wait(
-            cluster=CLUSTER, tasks=arns[first : first + 100], WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+            cluster=CLUSTER, tasks=arns[first : first + 100], WaiterConfig={"Delay": 1, "MaxAttempts": PATIENCE}
         )
         for done in ecs().describe_tasks(cluster=CLUSTER, tasks=arns[first : first + 100])["tasks"]:
             number = tasks[done["taskArn"]]

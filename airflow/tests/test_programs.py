@@ -64,7 +64,7 @@ def worlds(tmp_path_factory) -> Iterator[Path]:
     yield folder
     for process in running:
         process.terminate()
-        process.wait(20)
+        process.wait(ecs_world.PATIENCE)
 
 
 def generated(athlete: str, activities: int, seed: int) -> str:
@@ -85,7 +85,7 @@ def generated(athlete: str, activities: int, seed: int) -> str:
 def await_environment(state: Path) -> dict[str, str]:
     import time
 
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + ecs_world.PATIENCE
     while time.monotonic() < deadline:
         done = subprocess.run(
             [PROGRAMS / "devstack", "env", "--state-dir", state], capture_output=True, text=True, check=False
@@ -153,7 +153,7 @@ def run(airflow, worlds):
 
 def await_marts(airflow, number: int) -> list[dict]:
     ended = lambda: [r for r in airflow.runs("marts") if r["state"] in ("success", "failed")]  # noqa: E731
-    runs = airflow.wait_until(f"marts has run {number} times", lambda: len(ended()) >= number and ended(), 600)
+    runs = airflow.wait_until(f"marts has run {number} times", lambda: len(ended()) >= number and ended())
     assert [r["state"] for r in runs] == ["success"] * len(runs), str(
         airflow.log("marts", runs[-1]["dag_run_id"], "dbt_build")
     )[-3000:]

@@ -49,7 +49,7 @@ def run(airflow, standin):
     airflow.unpause("marts")
     run_id = airflow.start_run("strava_daily")
     airflow.await_run("strava_daily", run_id)
-    airflow.wait_until("marts has run", lambda: [r for r in airflow.runs("marts") if r["state"] == "success"], 300)
+    airflow.wait_until("marts has run", lambda: [r for r in airflow.runs("marts") if r["state"] == "success"])
     return run_id
 
 
@@ -199,9 +199,9 @@ def test_a_task_that_a_person_marks_failed_is_stopped(airflow, standin, hanging,
     run_id, pid = hanging
     task = lambda: airflow.task("marts", run_id, "dbt_build")  # noqa: E731
     if mode == "deferrable":  # before a triggerer has it nobody could stop the task, as README says
-        airflow.wait_until("a triggerer has it", lambda: task()["triggerer_job"], 120)
+        airflow.wait_until("a triggerer has it", lambda: task()["triggerer_job"])
     else:
-        airflow.wait_until("it waits", lambda: task()["state"] == "running", 120)
+        airflow.wait_until("it waits", lambda: task()["state"] == "running")
     airflow.set_state("marts", run_id, "dbt_build", "failed")
     airflow_world.await_death(pid)
     assert standin.ends("hang") == ["stopped"], "the program got no SIGTERM"
@@ -212,7 +212,7 @@ def test_a_task_that_a_person_marks_failed_is_stopped(airflow, standin, hanging,
 def await_waiting(airflow, run_id, mode) -> str:
     """Waits until a worker or a triggerer asks for the running ECS task, whose ARN is returned."""
     state = "deferred" if mode == "deferrable" else "running"
-    airflow.wait_until(state, lambda: airflow.task("marts", run_id, "dbt_build")["state"] == state, 120)
+    airflow.wait_until(state, lambda: airflow.task("marts", run_id, "dbt_build")["state"] == state)
     (arn,) = ecs_world.ecs().list_tasks(cluster=ecs_world.CLUSTER, family="data-voyager-dbt")["taskArns"]
     ecs_world.await_asked(arn)
     return arn
@@ -225,7 +225,7 @@ def test_a_worker_that_dies_leaves_one_task_which_the_retry_takes_over(airflow, 
         airflow.restart("triggerer")  # killed with -9; the trigger waits on in the next one
     else:
         assert airflow_world.kill_workers(airflow) > 0
-    ecs_world.await_asked(arn, more_than=ecs_world.asked(arn), seconds=180)
+    ecs_world.await_asked(arn, more_than=ecs_world.asked(arn))
     assert airflow.task("marts", run_id, "dbt_build")["try_number"] == (1 if mode == "deferrable" else 2)
     assert airflow_world.alive(pid)
     standin.go("hang")
