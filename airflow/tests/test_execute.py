@@ -214,11 +214,7 @@ def test_a_cancelled_trigger_stops_the_task_unless_it_is_still_wanted(standin, m
     arn = start(standin)
 
     async def cancel() -> None:
-        trigger = EcsTaskTrigger(
-            container="strava-extract", cluster=ecs_world.CLUSTER, task_arn=arn, waiter_delay=1,
-            waiter_max_attempts=100, aws_conn_id=None, region=None, log_group="/data-voyager/strava-extract",
-            log_stream=f"strava-extract/strava-extract/{arn.rsplit('/', 1)[1]}",
-        )  # fmt: skip
+        trigger = make_trigger(arn)
 
         async def answer():
             return state
@@ -239,6 +235,41 @@ def test_a_cancelled_trigger_stops_the_task_unless_it_is_still_wanted(standin, m
         standin.go("1")
         assert ecs_world.stopped({"taskArn": arn})["stopCode"] == "EssentialContainerExited"
         assert standin.ends("1") == ["ended"]
+
+
+def test_a_trigger_that_is_cancelled_again_and_again_still_stops_the_task(standin, monkeypatch):
+    """As the triggerer does it: once a second, until the trigger is gone."""
+    standin.plan("1", "0 hang")
+    arn = start(standin)
+
+    async def cancel() -> None:
+        trigger = make_trigger(arn)
+        asked = asyncio.Event()
+
+        async def answer():
+            asked.set()
+            await asyncio.sleep(0.2)
+            return "failed"
+
+        monkeypatch.setattr(trigger, "_state", answer)
+        waiting = asyncio.create_task(first_event(trigger))
+        await asyncio.to_thread(ecs_world.await_asked, arn)
+        waiting.cancel()
+        await asked.wait()
+        while not waiting.done():
+            waiting.cancel()
+            await asyncio.sleep(0.01)
+
+    asyncio.run(cancel())
+    assert ecs_world.stopped({"taskArn": arn})["stopCode"] == "UserInitiated"
+
+
+def make_trigger(arn: str) -> EcsTaskTrigger:
+    return EcsTaskTrigger(
+        container="strava-extract", cluster=ecs_world.CLUSTER, task_arn=arn, waiter_delay=1, waiter_max_attempts=100,
+        aws_conn_id=None, region=None, log_group="/data-voyager/strava-extract",
+        log_stream=f"strava-extract/strava-extract/{arn.rsplit('/', 1)[1]}",
+    )  # fmt: skip
 
 
 def test_a_signal_during_run_task_still_stops_the_task(standin):

@@ -197,11 +197,7 @@ def hanging(airflow, standin, run):
 
 def test_a_task_that_a_person_marks_failed_is_stopped(airflow, standin, hanging, mode):
     run_id, pid = hanging
-    task = lambda: airflow.task("marts", run_id, "dbt_build")  # noqa: E731
-    if mode == "deferrable":  # before a triggerer has it nobody could stop the task, as README says
-        airflow.wait_until("a triggerer has it", lambda: task()["triggerer_job"])
-    else:
-        airflow.wait_until("it waits", lambda: task()["state"] == "running")
+    await_waiting(airflow, run_id, mode)  # before a trigger runs nobody could stop the task, as README says
     airflow.set_state("marts", run_id, "dbt_build", "failed")
     airflow_world.await_death(pid)
     assert standin.ends("hang") == ["stopped"], "the program got no SIGTERM"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.ecs import EcsHook
@@ -41,7 +42,7 @@ class EcsTaskTrigger(TaskDoneTrigger):
             await self._wait()
             await asyncio.sleep(max(0.0, SHORTEST_WAIT_SECONDS - (time.monotonic() - started)))
         except asyncio.CancelledError:
-            await self._stop_if_killed()
+            await to_its_end(self._stop_if_killed())
             raise
         yield TriggerEvent({"status": "success", "task_arn": self.task_arn, "cluster": self.cluster})
 
@@ -125,3 +126,12 @@ class EcsTaskTrigger(TaskDoneTrigger):
 
     def _ecs(self) -> EcsHook:
         return EcsHook(aws_conn_id=self.aws_conn_id, region_name=self.region)
+
+
+async def to_its_end(work: Coroutine) -> None:
+    """Awaits it although we are cancelled again: the triggerer repeats that every second until the trigger is gone."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait({task})
+    task.result()
