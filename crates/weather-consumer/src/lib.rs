@@ -9,6 +9,7 @@ pub mod dead_letters;
 mod intake;
 pub mod landing;
 pub mod metrics;
+pub mod orphans;
 mod partition;
 mod progress;
 pub mod record;

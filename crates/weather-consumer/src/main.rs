@@ -17,6 +17,7 @@ use weather_consumer::{
     consume::{self, Sinks},
     dead_letters::{self, DeadLetters},
     metrics::METRICS,
+    orphans::Orphans,
     topic::Topic,
 };
 
@@ -67,13 +68,22 @@ async fn consume(run: Run) -> anyhow::Result<Closing> {
         let goal = Goal::new(&names.kafka, &names.topic, &run.membership().group)?;
         tokio::spawn(goal.reach(stop.clone()));
     }
-    let topic = Topic::join(
-        &names.kafka,
-        &names.topic,
-        &run.membership(),
-        vitals.clone(),
-    )?;
-    let ended = consume::run(topic, sinks, letters, run.limits(), vitals, stop).await?;
+    let (membership, limits) = (run.membership(), run.limits());
+    if membership.instance.is_some() {
+        let orphans = Orphans::new(
+            &names.kafka,
+            &membership.group,
+            &names.topic,
+            &names.dead_letters(),
+            limits.drain,
+            vitals.clone(),
+        )?;
+        orphans
+            .watch(stop.clone())
+            .context("start the thread that looks at the group")?;
+    }
+    let topic = Topic::join(&names.kafka, &names.topic, &membership, vitals.clone())?;
+    let ended = consume::run(topic, sinks, letters, limits, vitals, stop).await?;
     Ok(Closing {
         complete: ended.settled,
         ..Closing::done(ended.counts.closing())

@@ -28,4 +28,5 @@ metrics! {
     HELD_BYTES = Gauge "weather_consumer_held_bytes" "Memory of the open files and of those being written.";
     PAUSED = Gauge "weather_consumer_paused" "1 while a far side is away and nothing is fetched.";
     PARTITIONS = Gauge "weather_consumer_partitions" "Partitions assigned.";
+    UNREAD = Gauge "weather_consumer_unread_partitions" "Partitions that nobody in the group reads, as a static member saw it last.";
 }

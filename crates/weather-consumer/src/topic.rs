@@ -32,8 +32,11 @@ pub use quiet::Quiet;
 const QUEUED_MESSAGES: &str = "5000";
 const QUEUED_KILOBYTES: &str = "8192";
 
+/// How the group shares its partitions: nobody stops reading what stays with it.
+pub const ASSIGNOR: &str = "cooperative-sticky";
+
 /// A question about a topic may take so long.
-const ANSWER_LIMIT: Duration = Duration::from_secs(8);
+pub const ANSWER_LIMIT: Duration = Duration::from_secs(8);
 /// A broker that says nothing for so long is away; librdkafka would wait a minute for it.
 const SOCKET_TIMEOUT: Duration = Duration::from_secs(10);
 /// A commit that is still under way when the group is left may take so long.
@@ -71,7 +74,7 @@ impl Topic {
         let mut config = client_config(kafka)?;
         config
             .set("group.id", &membership.group)
-            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("partition.assignment.strategy", ASSIGNOR)
             .set("session.timeout.ms", session.to_string())
             .set(
                 "heartbeat.interval.ms",

@@ -12,6 +12,7 @@ mod dead_letters;
 mod kills;
 mod landed;
 mod members;
+mod orphans;
 mod outages;
 mod proxy;
 mod reading;

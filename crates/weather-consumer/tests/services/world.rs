@@ -234,8 +234,8 @@ impl World {
         }
     }
 
-    /// A client that may ask for the group's offsets; it joins nothing.
-    fn member(&self, group: &str) -> BaseConsumer {
+    /// A client that may ask about the group; it joins nothing.
+    pub(crate) fn member(&self, group: &str) -> BaseConsumer {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.brokers);
         config.set("group.id", group).create().unwrap()
