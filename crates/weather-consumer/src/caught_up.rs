@@ -12,11 +12,10 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::topic::{Quiet, client_config, ends, refused};
+use crate::topic::{ANSWER_LIMIT, Quiet, client_config, ends, refused};
 
 /// The group is asked this often how far it is.
 const EVERY: Duration = Duration::from_millis(500);
-const ANSWER_LIMIT: Duration = Duration::from_secs(8);
 
 /// A client beside the group's members, which asks how far they are.
 pub struct Goal {

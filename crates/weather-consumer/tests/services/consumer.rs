@@ -153,6 +153,14 @@ impl Consumer {
         self.wait()
     }
 
+    /// How it ended, once it has by itself.
+    pub(crate) fn until_ended(mut self) -> Ended {
+        eventually("the consumer ends", SOON, || {
+            self.process.try_wait().unwrap()
+        });
+        self.wait()
+    }
+
     pub(crate) fn wait(mut self) -> Ended {
         // Takes the process out, so that it is not killed when this is dropped.
         let placeholder = Command::new("true").spawn().unwrap();

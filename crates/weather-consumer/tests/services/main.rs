@@ -6,6 +6,7 @@
     reason = "a test that cannot go on says so by its panic, and what it measures on stderr"
 )]
 
+mod caught_up;
 mod consumer;
 mod content;
 mod dead_letters;
