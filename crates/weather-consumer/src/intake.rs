@@ -371,3 +371,6 @@ impl std::fmt::Debug for Intake {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

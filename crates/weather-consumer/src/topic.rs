@@ -287,4 +287,4 @@ pub fn ends(consumer: &BaseConsumer<Quiet>, topic: &str) -> anyhow::Result<Vec<(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

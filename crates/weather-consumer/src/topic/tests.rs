@@ -10,18 +10,35 @@ use rdkafka::{
 use super::*;
 use crate::metrics::METRICS;
 
-const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 type Cluster = MockCluster<'static, DefaultProducerContext>;
 
-fn cluster() -> Cluster {
+pub(crate) fn cluster() -> Cluster {
     let cluster = MockCluster::new(1).unwrap();
     cluster.create_topic("readings", 2, 1).unwrap();
     cluster
 }
 
-/// Joined, and with the first change of the assignment not answered yet.
-fn joined(cluster: &Cluster) -> (Topic, Change) {
+pub(crate) fn client(cluster: &Cluster) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", cluster.bootstrap_servers());
+    config
+}
+
+/// How far the group has committed, both partitions together.
+pub(crate) fn committed(cluster: &Cluster) -> i64 {
+    let asking: BaseConsumer = client(cluster).set("group.id", "group").create().unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_range("readings", 0, 1);
+    let committed = asking.committed_offsets(list, SOON).unwrap();
+    let offsets = committed.elements().into_iter().map(|it| it.offset());
+    offsets
+        .map(|offset| offset.to_raw().unwrap_or(0).max(0))
+        .sum()
+}
+
+pub(crate) fn join(cluster: &Cluster) -> Topic {
     #[derive(clap::Parser)]
     struct Line {
         #[command(flatten)]
@@ -38,7 +55,12 @@ fn joined(cluster: &Cluster) -> (Topic, Change) {
         instance: None,
         session_timeout: Duration::from_secs(10),
     };
-    let topic = Topic::join(&kafka, "readings", &membership, Vitals::new(METRICS)).unwrap();
+    Topic::join(&kafka, "readings", &membership, Vitals::new(METRICS)).unwrap()
+}
+
+/// Joined, and with the first change of the assignment not answered yet.
+fn joined(cluster: &Cluster) -> (Topic, Change) {
+    let topic = join(cluster);
     let started = Instant::now();
     loop {
         topic.poll(Duration::from_millis(50)).unwrap();
