@@ -9,12 +9,13 @@ use common::vitals::Vitals;
 use common::weather::CONTENT_HASH_HEADER;
 use rdkafka::ClientContext;
 use rdkafka::client::OAuthToken;
+use rdkafka::config::RDKafkaLogLevel as Level;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
 use tokio::sync::Notify;
-use tracing::debug;
+use tracing::{debug, error, info, warn};
 
 use super::Record;
 use crate::metrics;
@@ -135,6 +136,18 @@ impl Courier {
 impl ClientContext for Courier {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
 
+    fn log(&self, level: Level, facility: &str, text: &str) {
+        match level {
+            _ if is_starting(facility, text) => debug!(target: "librdkafka", facility, "{text}"),
+            Level::Emerg | Level::Alert | Level::Critical | Level::Error => {
+                error!(target: "librdkafka", facility, "{text}");
+            }
+            Level::Warning => warn!(target: "librdkafka", facility, "{text}"),
+            Level::Notice | Level::Info => info!(target: "librdkafka", facility, "{text}"),
+            Level::Debug => debug!(target: "librdkafka", facility, "{text}"),
+        }
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::Fatal) => self.0.fail(reason),
@@ -200,6 +213,32 @@ impl ProducerContext for Courier {
     }
 }
 
+/// A broker that has just started cannot give a producer its id yet, and is asked again until it can.
+/// A broker that never can is told of by the readings that wait.
+fn is_starting(facility: &str, text: &str) -> bool {
+    facility == "GETPID" && text.contains("Coordinator load in progress")
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_starting;
+
+    #[test]
+    fn only_a_broker_that_has_just_started_is_no_trouble() {
+        let failed =
+            |why: &str| format!("Failed to acquire idempotence PID from broker 1: {why}: retrying");
+        assert!(is_starting(
+            "GETPID",
+            &failed("Broker: Coordinator load in progress")
+        ));
+        assert!(!is_starting(
+            "GETPID",
+            &failed("Broker: Cluster authorization failed")
+        ));
+        assert!(!is_starting("FAIL", "Broker: Coordinator load in progress"));
+    }
 }
