@@ -19,6 +19,11 @@ fn kills() -> u64 {
     number("KILLS", 5)
 }
 
+/// How many of two lives have a name that stays, by chance.
+fn named() -> u64 {
+    number("NAMED", 0)
+}
+
 /// Small files, so that each life lands some and leaves one open.
 const FILES: [&str; 4] = ["--max-age", "1s", "--max-rows", "97"];
 
@@ -32,8 +37,13 @@ fn killed_at_any_moment_nothing_is_lost_and_nothing_doubled() {
         let (done, end) = mpsc::channel::<()>();
         let world = &world;
         let load = scope.spawn(move || load(world, &end));
-        let start = || Consumer::start(world, &FILES);
-        let mut members = [start(), start()];
+        let start = |random: &mut fastrand::Rng, place: usize| {
+            let name = ["--group-instance-id", ["weather-0", "weather-1"][place]];
+            let named = named() > 0 && random.u64(..2) < named();
+            let options = [&FILES[..], if named { &name } else { &[] }].concat();
+            Consumer::start(world, &options)
+        };
+        let mut members = [0, 1].map(|place| start(&mut random, place));
         for kill in 1..=kills() {
             let place = random.usize(..2);
             // The group waits for its dead member until the session ends; a series that is quicker
@@ -47,7 +57,7 @@ fn killed_at_any_moment_nothing_is_lost_and_nothing_doubled() {
             }
             std::thread::sleep(Duration::from_millis(random.u64(0..1_000)));
             members[place].signal("KILL");
-            members[place] = start();
+            members[place] = start(&mut random, place);
             eprintln!("kill {kill} of {} (seed {seed})", kills());
         }
         drop(done);
