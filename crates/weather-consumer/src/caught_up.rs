@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::topic::{ANSWER_LIMIT, Quiet, client_config, ends, refused};
+use crate::topic::{ANSWER_LIMIT, Quiet, client_config, ends, refused, serve_token};
 
 /// The group is asked this often how far it is.
 const EVERY: Duration = Duration::from_millis(500);
@@ -85,6 +85,7 @@ impl Goal {
         for (number, _) in ends {
             wanted.add_partition(&self.topic, *number);
         }
+        serve_token(&self.consumer);
         let committed = self
             .consumer
             .committed_offsets(wanted, ANSWER_LIMIT)

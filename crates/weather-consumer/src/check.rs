@@ -8,10 +8,11 @@ use common::{
     storage::{LandingUrl, Storage},
     task,
 };
-use rdkafka::admin::AdminClient;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use crate::{
     collection::{Address, Attempted as _, Collection},
+    dead_letters,
     topic::{self, Quiet},
 };
 
@@ -55,16 +56,19 @@ async fn limited(asked: impl Future<Output = anyhow::Result<String>>) -> anyhow:
 }
 
 async fn topics(kafka: &KafkaArgs, topic: &str, dead_letters: &str) -> anyhow::Result<String> {
-    let admin: AdminClient<Quiet> = topic::client_config(kafka)?
+    let consumer: BaseConsumer<Quiet> = topic::client_config(kafka)?
         .create_with_context(Quiet::on_this_runtime())
         .map_err(topic::refused)?;
     let (topic, dead_letters) = (topic.to_owned(), dead_letters.to_owned());
+    let creates = !kafka.signs_with_iam();
     tokio::task::spawn_blocking(move || {
-        let partitions = topic::partitions(admin.inner(), &topic)?
+        topic::serve_token(&consumer);
+        let partitions = topic::partitions(consumer.client(), &topic)?
             .with_context(|| format!("topic {topic} does not exist"))?;
-        let aside = match topic::partitions(admin.inner(), &dead_letters)? {
+        let aside = match topic::partitions(consumer.client(), &dead_letters)? {
             Some(_) => "is there",
-            None => "will be created",
+            None if creates => "will be created",
+            None => return Err(dead_letters::missing(&dead_letters)),
         };
         Ok(format!(
             "topic {topic} has {partitions} partitions, {dead_letters} {aside}"

@@ -15,6 +15,7 @@ use crate::record::{Claim, Record};
 
 pub use list::{Entry, list, print};
 pub use producer::DeadLetters;
+pub(crate) use producer::missing;
 pub use replay::{Selection, replay};
 
 /// One word for why a record was put aside.

@@ -26,7 +26,7 @@ use tracing::{debug, info, warn};
 
 use crate::{
     metrics::UNREAD,
-    topic::{ANSWER_LIMIT, ASSIGNOR, Quiet, client_config, partitions, refused},
+    topic::{ANSWER_LIMIT, ASSIGNOR, Quiet, client_config, partitions, refused, serve_token},
 };
 
 pub use assignment::assigned;
@@ -134,8 +134,7 @@ impl Orphans {
 
     /// The partitions that nobody has; none while the group is not settled, or not there.
     fn look(&self) -> anyhow::Result<Option<BTreeSet<i32>>> {
-        // Serves the call for a token, where one signs.
-        drop(self.consumer.poll(Duration::ZERO));
+        serve_token(&self.consumer);
         let Some(count) = partitions(self.consumer.client(), &self.topic)? else {
             return Ok(None);
         };

@@ -14,7 +14,7 @@ use common::{kafka::KafkaArgs, task::Refused, vitals::Vitals};
 use rdkafka::{
     ClientConfig, TopicPartitionList,
     client::Client,
-    consumer::{BaseConsumer, Consumer as _},
+    consumer::{BaseConsumer, Consumer as _, ConsumerContext},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     message::BorrowedMessage,
 };
@@ -232,6 +232,14 @@ pub fn numbers(partitions: &TopicPartitionList) -> Vec<i32> {
         .collect()
 }
 
+/// Answers librdkafka's call for a token, before anything is assigned.
+///
+/// A client that only asks is never polled otherwise: where it signs with IAM, each question would wait
+/// for a token until it times out.
+pub fn serve_token<C: ConsumerContext>(consumer: &BaseConsumer<C>) {
+    drop(consumer.poll(Duration::ZERO));
+}
+
 /// How many partitions a topic has; none where there is no such topic.
 ///
 /// # Errors
@@ -266,6 +274,7 @@ pub fn partitions(client: &Client<Quiet>, topic: &str) -> anyhow::Result<Option<
 /// # Errors
 /// Kafka does not answer, or refuses.
 pub fn ends(consumer: &BaseConsumer<Quiet>, topic: &str) -> anyhow::Result<Vec<(i32, i64, i64)>> {
+    serve_token(consumer);
     let metadata = consumer
         .fetch_metadata(Some(topic), ANSWER_LIMIT)
         .with_context(|| format!("ask Kafka for topic {topic}"))?;

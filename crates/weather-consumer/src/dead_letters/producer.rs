@@ -2,12 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context as _, anyhow};
-use common::{kafka::KafkaArgs, vitals::Vitals};
+use anyhow::{Context as _, anyhow, bail};
+use common::{kafka::KafkaArgs, task::Refused, vitals::Vitals};
 use rdkafka::{
     admin::{
         AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
     },
+    consumer::Consumer as _,
     error::RDKafkaErrorCode,
     producer::{FutureProducer, FutureRecord, Producer as _},
 };
@@ -16,6 +17,7 @@ use tracing::{debug, info, warn};
 
 use super::{
     Letter, headers,
+    list::reader,
     seen::{Grave, Seen},
 };
 use crate::{
@@ -29,6 +31,8 @@ const HEADROOM: usize = 64 * 1024;
 const LIMIT: &str = "max.message.bytes";
 const DEFAULT_LIMIT: usize = 1_048_588;
 const ADMIN_LIMIT: Duration = Duration::from_secs(15);
+/// Where nobody knows the topic's limit: the broker decides.
+const ANY_LIMIT: usize = 1_000_000_000 - HEADROOM;
 /// Long enough for a broker's restart; the attempt is repeated anyway.
 const DELIVERY_LIMIT: Duration = Duration::from_secs(600);
 
@@ -179,6 +183,9 @@ impl Inner {
     /// The dead-letter topic's message limit; the topic is made if it is missing. None while there is
     /// no source topic.
     async fn make_topic(&self) -> anyhow::Result<Option<usize>> {
+        if self.kafka.signs_with_iam() {
+            return self.find_topic().await;
+        }
         let admin = self.admin()?;
         if let Some(limit) = limit_of(&admin, &self.topic).await? {
             return Ok(Some(limit));
@@ -207,8 +214,29 @@ impl Inner {
         limit_of(&admin, &self.topic).await
     }
 
+    /// The same without rdkafka's admin client, which never serves the call for a token.
+    async fn find_topic(&self) -> anyhow::Result<Option<usize>> {
+        let consumer = reader(&self.kafka, &self.group)?;
+        let (topic, source) = (self.topic.clone(), self.source.clone());
+        let find = move || {
+            topic::serve_token(&consumer);
+            if topic::partitions(consumer.client(), &topic)?.is_some() {
+                return Ok(Some(ANY_LIMIT));
+            }
+            match topic::partitions(consumer.client(), &source)? {
+                Some(_) => Err(missing(&topic)),
+                None => Ok(None),
+            }
+        };
+        tokio::task::spawn_blocking(find).await?
+    }
+
     /// The source topic's limit was raised after the dead-letter topic had been made.
     async fn raise_limit(&self) -> anyhow::Result<()> {
+        if self.kafka.signs_with_iam() {
+            let topic = &self.topic;
+            bail!("{LIMIT} of {topic} is below {}'s: raise it", self.source);
+        }
         let admin = self.admin()?;
         let source = limit_of(&admin, &self.source)
             .await?
@@ -234,6 +262,13 @@ impl Inner {
         *self.producer.lock().await = None;
         Ok(())
     }
+}
+
+/// There is no dead-letter topic, and a client that signs with IAM cannot make it.
+pub(crate) fn missing(topic: &str) -> anyhow::Error {
+    anyhow!(Refused::new(format!(
+        "there is no topic {topic}: create it first, as a client that signs with IAM cannot"
+    )))
 }
 
 /// The message limit of a topic in bytes; none where there is no such topic.

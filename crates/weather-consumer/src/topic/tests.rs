@@ -110,3 +110,52 @@ async fn a_commit_that_the_broker_refuses_is_told_as_refused() {
     assert_eq!(code, Some(RDKafkaErrorCode::RebalanceInProgress));
     assert!(commit().is_ok());
 }
+
+/// Counts the calls for a token, and has none.
+#[derive(Default)]
+struct Counting(std::sync::atomic::AtomicUsize);
+
+impl rdkafka::ClientContext for Counting {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(
+        &self,
+        _config: Option<&str>,
+    ) -> Result<rdkafka::client::OAuthToken, Box<dyn std::error::Error>> {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        Err("none".into())
+    }
+}
+
+impl ConsumerContext for Counting {}
+
+#[test]
+fn a_client_that_only_asks_is_given_its_token() {
+    for group in [None, Some("group")] {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", "127.0.0.1:9")
+            .set("security.protocol", "sasl_plaintext")
+            .set("sasl.mechanism", "OAUTHBEARER");
+        if let Some(group) = group {
+            config.set("group.id", group);
+        }
+        let consumer: BaseConsumer<Counting> =
+            config.create_with_context(Counting::default()).unwrap();
+        let asked = || {
+            consumer
+                .context()
+                .0
+                .load(std::sync::atomic::Ordering::SeqCst)
+        };
+        // Asking alone does not do it.
+        assert!(
+            consumer
+                .fetch_metadata(None, Duration::from_millis(500))
+                .is_err()
+        );
+        assert_eq!(asked(), 0);
+        serve_token(&consumer);
+        assert_eq!(asked(), 1);
+    }
+}
