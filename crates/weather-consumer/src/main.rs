@@ -16,7 +16,7 @@ use weather_consumer::{
     config::{Check, Command, Config, Letters, ListLetters, ReplayLetters, Run},
     consume::{self, Sinks},
     dead_letters::{self, DeadLetters},
-    metrics::METRICS,
+    metrics::{METRICS, READY_KAFKA},
     orphans::Orphans,
     topic::Topic,
 };
@@ -38,6 +38,7 @@ async fn run(config: Config) -> anyhow::Result<Closing> {
 async fn consume(run: Run) -> anyhow::Result<Closing> {
     let stop = task::stop_token().child_token();
     let vitals = Vitals::new(METRICS);
+    vitals.not_ready(READY_KAFKA, "not asked yet");
     if let Some(address) = run.listen_addr {
         vitals
             .serve(address, stop.clone())

@@ -21,7 +21,7 @@ use rdkafka::{
 
 use tracing::debug;
 
-use crate::record::Claim;
+use crate::{metrics::READY_KAFKA, record::Claim};
 use commits::Commits;
 
 pub use commits::Outcome;
@@ -92,7 +92,7 @@ impl Topic {
         if let Some(instance) = &membership.instance {
             config.set("group.instance.id", instance);
         }
-        vitals.not_ready("kafka", "joining the group");
+        vitals.not_ready(READY_KAFKA, "joining the group");
         let consumer: BaseConsumer<Events> = config
             .create_with_context(Events::new(name, vitals))
             .map_err(refused)?;

@@ -195,6 +195,18 @@ fn lag_staleness_and_readiness_are_told() {
 }
 
 #[test]
+fn it_is_not_ready_before_it_has_asked_anybody() {
+    let world = World::new("starting", 1);
+    for _ in 0..3 {
+        let consumer = Consumer::start(&world, &[]);
+        let mut answers = std::iter::repeat_with(|| consumer.waits_for());
+        let first = answers.find_map(|answer| answer).unwrap();
+        assert!(first.contains("kafka"), "{first:?}");
+        assert_eq!(consumer.stop().code, Some(0));
+    }
+}
+
+#[test]
 fn what_is_missing_or_wrong_is_refused_before_anything_is_done() {
     let mut world = World::new("refused", 1);
     world.landing = "file:///nowhere/at/all".to_owned();
