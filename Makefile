@@ -1,7 +1,7 @@
 # The entry point: every target installs what it needs by itself, and CI runs the same ones.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo report airflow airflow-run test test-rust test-dbt test-airflow test-flow test-privacy test-kills test-delivery test-cloud cost lint fmt bench clean
+.PHONY: help setup demo report airflow airflow-run test test-rust test-dbt test-airflow test-flow test-privacy test-kills test-delivery test-cloud cost lint fmt bench bench-weather clean
 
 help: ## these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,7 +73,11 @@ fmt: ## format Rust and Python
 
 bench: ## ours beside the floor, in one run; ends with targets met and missed
 	@scripts/setup rust python postgres
-	@scripts/bench
+	@scripts/bench strava
+
+bench-weather: ## the weather pair beside a bare loop and Kafka Connect, in one run; ends with targets met and missed
+	@scripts/setup rust python kafka
+	@scripts/bench weather
 
 clean: ## remove what was built and the state of the demos
 	@rm -rf target .venv .devstack dbt/target dbt/logs

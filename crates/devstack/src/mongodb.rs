@@ -1,7 +1,7 @@
 //! A MongoDB server on a free loopback port, its data kept in the state folder.
 //!
 //! A `mongod` on PATH, else SecantusDB: another server that speaks the protocol and stores by
-//! WiredTiger too, installed from PyPI.
+//! WiredTiger too, installed from PyPI; its quicker build in Rust where that is on PATH.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -41,15 +41,24 @@ impl Mongodb {
     ) -> anyhow::Result<Self> {
         let folder = state.of_service("mongodb")?;
         let port = free_port()?;
-        let on_path = std::env::split_paths(search_path)
-            .map(|folder| folder.join("mongod"))
-            .find(|path| path.is_file());
-        let (name, command) = match on_path {
-            Some(program) => ("MongoDB", mongod(&program, &folder, port)?),
-            None => (
+        let on_path = |name: &str| {
+            std::env::split_paths(search_path)
+                .map(|folder| folder.join(name))
+                .find(|path| path.is_file())
+        };
+        let (name, command) = if let Some(program) = on_path("mongod") {
+            ("MongoDB", mongod(&program, &folder, port)?)
+        } else if let Some(program) = on_path("secantusd-rs") {
+            (
+                "MongoDB (no mongod on PATH: SecantusDB in Rust stands in)",
+                secantus(&program, &folder, port)?,
+            )
+        } else {
+            let program = python::program(python, "secantusd-py")?;
+            (
                 "MongoDB (no mongod on PATH: SecantusDB stands in)",
-                secantus(python, &folder, port)?,
-            ),
+                secantus(&program, &folder, port)?,
+            )
         };
         let server = Server::start("MongoDB", command, Signal::SIGTERM, &folder.join("log"))?;
         let mut mongodb = Self { server, name, port };
@@ -123,8 +132,7 @@ fn mongod(program: &Path, folder: &Path, port: u16) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-fn secantus(python: Option<&Path>, folder: &Path, port: u16) -> anyhow::Result<Command> {
-    let program = python::program(python, "secantusd-py")?;
+fn secantus(program: &Path, folder: &Path, port: u16) -> anyhow::Result<Command> {
     let mut command = child::command(program, None, Signal::SIGTERM);
     command
         // Like a mongod that is no member of a replica set: clients stay with the given address.

@@ -304,6 +304,7 @@ async fn version(folder: &Path) -> Option<String> {
 async fn wait_for_predecessor(data: &Path) -> anyhow::Result<()> {
     let deadline = Instant::now() + READY_TIMEOUT;
     let pid_file = data.join("postmaster.pid");
+    let mut told = false;
     loop {
         let Ok(text) = std::fs::read_to_string(&pid_file) else {
             return Ok(());
@@ -322,6 +323,9 @@ async fn wait_for_predecessor(data: &Path) -> anyhow::Result<()> {
             "the PostgreSQL of an earlier devstack, process {pid}, still uses {}",
             data.display()
         );
+        if !std::mem::replace(&mut told, true) {
+            tracing::info!("waiting for the PostgreSQL of an earlier devstack to stop");
+        }
         sleep(POLL).await;
     }
 }

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use common::{
     landing::{RunId, Stream},
     storage::LandingUrl,
-    task::{LogArgs, Refused, RunArgs, Settings},
+    task::{LogArgs, Refused, RunArgs, Settings, duration},
 };
 use secrecy::SecretString;
 
@@ -170,21 +170,4 @@ impl Settings for Config {
             Command::Check(_) => "check",
         }
     }
-}
-
-/// `90s`, `15m`, `1h`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is no duration like 90s, 15m or 1h");
-    let unit = text.char_indices().last().ok_or_else(wrong)?;
-    let seconds = match unit.1 {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        _ => return Err(wrong()),
-    };
-    let number: u64 = text[..unit.0].parse().map_err(|_| wrong())?;
-    number
-        .checked_mul(seconds)
-        .map(Duration::from_secs)
-        .ok_or_else(wrong)
 }

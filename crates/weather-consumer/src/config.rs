@@ -7,9 +7,8 @@ use common::{
     kafka::KafkaArgs,
     landing::RunId,
     storage::LandingUrl,
-    task::{LogArgs, Refused, RunArgs, Settings},
+    task::{LogArgs, Refused, RunArgs, Settings, duration},
 };
-use jiff::SignedDuration;
 use secrecy::SecretString;
 
 use crate::{
@@ -287,15 +286,6 @@ impl Settings for Config {
             Command::Check(_) => "check",
         }
     }
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let duration: SignedDuration = text
-        .parse()
-        .map_err(|_| format!("`{text}` is no duration such as 15m"))?;
-    duration
-        .try_into()
-        .map_err(|_| format!("`{text}` is negative"))
 }
 
 fn bytes(text: &str) -> Result<usize, String> {

@@ -7,9 +7,8 @@ use common::{
     kafka::KafkaArgs,
     landing::RunId,
     storage::LandingUrl,
-    task::{LogArgs, RunArgs, Settings},
+    task::{LogArgs, RunArgs, Settings, duration},
 };
-use jiff::SignedDuration;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
@@ -252,16 +251,6 @@ impl Settings for Config {
             Command::Check(_) => "check",
         }
     }
-}
-
-/// `15m`, `90s`, `1h30m`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let duration: SignedDuration = text
-        .parse()
-        .map_err(|_| format!("`{text}` is no duration such as 15m"))?;
-    duration
-        .try_into()
-        .map_err(|_| format!("`{text}` is negative"))
 }
 
 fn retention(text: &str) -> Result<Retention, String> {

@@ -10,4 +10,5 @@ pub mod metrics;
 pub mod open_meteo;
 pub mod produce;
 pub mod record;
+mod table;
 pub mod topic;

@@ -7,6 +7,8 @@ use common::storage::{LandingUrl, Storage};
 use common::task::Refused;
 use common::weather::Decimal;
 
+use crate::table;
+
 const COLUMNS: [&str; 5] = ["location_id", "name", "latitude", "longitude", "timezone"];
 const LONGEST_ID: usize = 64;
 
@@ -55,50 +57,25 @@ pub async fn read(address: &str) -> anyhow::Result<Vec<Location>> {
 
 /// Reads the text of the CSV; the error names the line.
 pub fn parse(csv: &[u8]) -> Result<Vec<Location>, String> {
-    let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .from_reader(csv);
-    let headers = reader
-        .headers()
-        .map_err(|error| format!("line 1: {error}"))?
-        .clone();
-    let mut columns = [0; COLUMNS.len()];
-    for (column, name) in columns.iter_mut().zip(COLUMNS) {
-        let found = headers
-            .iter()
-            .position(|header| header.trim_start_matches('\u{feff}') == name);
-        *column = found.ok_or_else(|| {
-            format!(
-                "line 1: no column {name}; the columns are {}",
-                COLUMNS.join(",")
-            )
-        })?;
-    }
-    let [id, _, latitude, longitude, _] = columns;
-
     let mut locations = Vec::new();
     let mut lines = HashMap::new();
-    for record in reader.records() {
-        let record = record.map_err(|error| {
-            let line = error.position().map_or(0, csv::Position::line);
-            format!("line {line}: not {} cells", COLUMNS.len())
-        })?;
-        let line = record.position().map_or(0, csv::Position::line);
-        let cell = |column: usize| record.get(column).unwrap_or_default();
-        let at = |reason: String| format!("line {line}: {reason}");
+    table::read(csv, COLUMNS, |row| {
+        let [id, _, latitude, longitude, _] = row.cells;
+        let at = |reason: String| row.at(reason);
         let location = Location {
-            id: id_of(cell(id)).map_err(at)?,
-            latitude: coordinate(cell(latitude), "latitude", 90.0).map_err(at)?,
-            longitude: coordinate(cell(longitude), "longitude", 180.0).map_err(at)?,
+            id: id_of(id).map_err(at)?,
+            latitude: coordinate(latitude, "latitude", 90.0).map_err(at)?,
+            longitude: coordinate(longitude, "longitude", 180.0).map_err(at)?,
         };
-        if let Some(first) = lines.insert(location.id.clone(), line) {
-            return Err(at(format!(
+        if let Some(first) = lines.insert(location.id.clone(), row.line) {
+            return Err(row.at(format!(
                 "the location_id {} is that of line {first} too",
                 location.id
             )));
         }
         locations.push(location);
-    }
+        Ok(())
+    })?;
     if locations.is_empty() {
         return Err("line 2: no location".to_owned());
     }

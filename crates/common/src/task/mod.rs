@@ -1,6 +1,7 @@
 //! How every task starts, logs, is stopped and ends: one closing line, one exit code.
 
 mod closing;
+mod duration;
 mod logs;
 mod output;
 mod progress;
@@ -14,6 +15,7 @@ use futures_util::FutureExt as _;
 use crate::landing::RunId;
 
 pub use closing::{Closing, Refused, Stopped, is_refused};
+pub use duration::duration;
 pub use logs::{LogArgs, LogFormat, LogLevel};
 pub use output::print;
 pub use progress::Progress;

@@ -1,5 +1,6 @@
 //! The lives of devstack's processes: exit codes, signals, locks, and death by kill -9.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -250,14 +251,16 @@ fn the_next_devstack_waits_for_the_database_of_one_that_was_killed() {
     kill(database, Signal::SIGSTOP).unwrap();
     running.kill().unwrap();
     running.wait().unwrap();
-    let next = exec(state.path(), "postgres", "true")
+    let mut next = exec(state.path(), "postgres", "true")
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    std::thread::sleep(Duration::from_secs(1));
+    let mut log = BufReader::new(next.stderr.take().unwrap()).lines();
+    let mut said = log.by_ref().map(Result::unwrap);
+    assert!(said.any(|line| line.contains("waiting for the PostgreSQL of an earlier devstack")));
     kill(database, Signal::SIGCONT).unwrap();
-    let next = next.wait_with_output().unwrap();
-    assert!(next.status.success(), "{}", text(&next).1);
+    let rest: Vec<_> = said.collect();
+    assert!(next.wait().unwrap().success(), "{rest:?}");
 }
 
 #[test]

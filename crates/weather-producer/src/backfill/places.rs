@@ -12,7 +12,7 @@ use tokio_postgres::{Client, Config, Row, config::SslMode, error::SqlState};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::{debug, warn};
 
-use crate::locations::coordinate;
+use crate::{locations::coordinate, table};
 
 const COLUMNS: [&str; 5] = [
     "activity_id",
@@ -62,64 +62,34 @@ pub fn from_csv(path: &Path) -> anyhow::Result<Vec<Activity>> {
 }
 
 fn parse(csv: &[u8]) -> Result<Vec<Activity>, String> {
-    let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .from_reader(csv);
-    let headers = reader
-        .headers()
-        .map_err(|error| format!("line 1: {error}"))?
-        .clone();
-    let mut columns = [0; COLUMNS.len()];
-    for (column, name) in columns.iter_mut().zip(COLUMNS) {
-        let found = headers
-            .iter()
-            .position(|header| header.trim_start_matches('\u{feff}') == name);
-        *column = found.ok_or_else(|| {
-            format!(
-                "line 1: no column {name}; the columns are {}",
-                COLUMNS.join(",")
-            )
-        })?;
-    }
-    let [id, latitude, longitude, started_at, ended_at] = columns;
     let mut activities = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(|error| {
-            let line = error.position().map_or(0, csv::Position::line);
-            format!("line {line}: not {} cells", COLUMNS.len())
-        })?;
-        let line = record.position().map_or(0, csv::Position::line);
-        let at = |reason: String| format!("line {line}: {reason}");
-        let cell = |column: usize| record.get(column).unwrap_or_default();
-        let time = |column: usize| {
-            let parsed = cell(column).parse::<Timestamp>();
-            parsed.map_err(|_| {
-                at(format!(
-                    "{} is no time such as 2026-10-03T12:30:00Z",
-                    COLUMNS[column]
-                ))
-            })
+    table::read(csv, COLUMNS, |row| {
+        let [id, latitude, longitude, started_at, ended_at] = row.cells;
+        let at = |reason: String| row.at(reason);
+        let time = |text: &str, name: &str| {
+            let example = "2026-10-03T12:30:00Z";
+            let parsed = text.parse::<Timestamp>();
+            parsed.map_err(|_| row.at(format!("{name} is no time such as {example}")))
         };
         let activity = Activity {
-            id: cell(id).to_owned(),
-            latitude: coordinate(cell(latitude), "latitude", 90.0)
+            id: id.to_owned(),
+            latitude: coordinate(latitude, "latitude", 90.0).map_err(at)?.as_f64(),
+            longitude: coordinate(longitude, "longitude", 180.0)
                 .map_err(at)?
                 .as_f64(),
-            longitude: coordinate(cell(longitude), "longitude", 180.0)
-                .map_err(at)?
-                .as_f64(),
-            started_at: time(started_at)?,
-            ended_at: time(ended_at)?,
+            started_at: time(started_at, "started_at")?,
+            ended_at: time(ended_at, "ended_at")?,
         };
         if activity.id.is_empty() {
-            return Err(at("no activity_id".to_owned()));
+            return Err(row.at("no activity_id"));
         }
         let lasted = activity.ended_at.duration_since(activity.started_at);
         if lasted.is_negative() || lasted > LONGEST_ACTIVITY {
-            return Err(at("it ends before it starts, or two weeks after".to_owned()));
+            return Err(row.at("it ends before it starts, or two weeks after"));
         }
         activities.push(activity);
-    }
+        Ok(())
+    })?;
     Ok(activities)
 }
 
