@@ -1,7 +1,8 @@
 //! The collection's end of the arrow: readings under their event ids, the newer one wins.
 //!
-//! Written by the `update` command itself, which every server version takes and the driver has no
-//! helper for. It is repeated as often as need be: what is there already, or newer, stays.
+//! Written by the `insert` and `update` commands themselves, which every server version takes; the
+//! driver's helpers do not tell of each statement. They are repeated as often as need be: what is there
+//! already, or newer, stays.
 
 mod document;
 mod errors;
@@ -116,19 +117,27 @@ impl Collection {
     ///
     /// # Errors
     /// The whole command failed; some of it may have been stored.
-    pub async fn upsert(
+    pub async fn store(
         &self,
+        how: How,
         statements: impl Iterator<Item = &RawDocumentBuf>,
     ) -> Result<Vec<Rejection>, Error> {
-        let mut updates = RawArrayBuf::new();
+        let mut readings = RawArrayBuf::new();
         for statement in statements {
-            updates.push(statement);
+            match how {
+                How::Insert => readings.push(document::of(statement)?),
+                How::Upsert => readings.push(statement),
+            }
         }
         let mut concern = RawDocumentBuf::new();
         concern.append(cstr!("w"), "majority");
+        let (verb, list) = match how {
+            How::Insert => (cstr!("insert"), cstr!("documents")),
+            How::Upsert => (cstr!("update"), cstr!("updates")),
+        };
         let mut command = RawDocumentBuf::new();
-        command.append(cstr!("update"), self.name.as_str());
-        command.append(cstr!("updates"), updates);
+        command.append(verb, self.name.as_str());
+        command.append(list, readings);
         command.append(cstr!("ordered"), false);
         command.append(cstr!("writeConcern"), concern);
         let answer = self
@@ -138,6 +147,15 @@ impl Collection {
             .map_err(Error::from)?;
         errors::rejections(&answer)
     }
+}
+
+/// How readings are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// Those whose id is not there: for a server half the work, and most readings are new.
+    Insert,
+    /// Those than which there is no newer.
+    Upsert,
 }
 
 /// How long one command may take before the connection counts as broken: the driver has no such limit.

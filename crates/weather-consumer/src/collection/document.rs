@@ -2,11 +2,12 @@
 
 use common::weather::{Decimal, Message, VALUES, VERSION};
 use mongodb::bson::{
-    DateTime, RawArrayBuf, RawBson, RawDocumentBuf,
+    DateTime, RawArrayBuf, RawBson, RawDocument, RawDocumentBuf,
     raw::{CStr, CString, cstr},
 };
 use serde_json::Value;
 
+use super::Error;
 use crate::record::Place;
 
 /// What a server takes as one document, in bytes.
@@ -48,6 +49,12 @@ pub fn statement(
     statement.append(cstr!("u"), document(message, topic, place)?);
     statement.append(cstr!("upsert"), true);
     Ok(statement)
+}
+
+/// The document of a statement.
+pub(super) fn of(statement: &RawDocument) -> Result<&RawDocument, Error> {
+    let document = statement.get_document("u");
+    document.map_err(|error| Error::Data(error.to_string()))
 }
 
 fn document(message: &Message<'_>, topic: &str, place: Place) -> Result<RawDocumentBuf, Unfit> {

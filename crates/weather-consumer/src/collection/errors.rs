@@ -91,7 +91,7 @@ impl From<mongodb::error::Error> for Error {
     }
 }
 
-/// The write errors in the answer of an `update` command, which the driver does not look at.
+/// The write errors in the answer of an `insert` or `update` command, which the driver does not look at.
 pub(super) fn rejections(answer: &Document) -> Result<Vec<Rejection>, Error> {
     let mut rejections = Vec::new();
     for error in answer

@@ -7,7 +7,7 @@ use futures_util::{StreamExt as _, stream};
 use mongodb::bson::RawDocumentBuf;
 use tokio::sync::mpsc;
 
-use super::{Attempted as _, COMMAND_LIMIT, Collection, Error, Why};
+use super::{Attempted as _, COMMAND_LIMIT, Collection, Error, How, Why};
 use crate::{
     dead_letters::{Letter, Reason},
     metrics::{BATCH_ROWS, READY_MONGODB, STORED, UNCHANGED},
@@ -56,7 +56,7 @@ pub async fn write(collection: &Collection, writes: mpsc::Receiver<Write>, desk:
 
 struct Batch {
     writes: Vec<Write>,
-    /// Places of what is not decided yet, and of what met a document of its id in the first try.
+    /// Places of what is not decided yet, and of what met a document of its id.
     open: Vec<usize>,
     met: Vec<usize>,
     dead: Vec<(usize, String)>,
@@ -73,10 +73,10 @@ impl Batch {
     }
 
     async fn store(mut self, collection: &Collection, desk: &Desk) -> anyhow::Result<Report> {
-        self.settle(collection, desk).await?;
-        // Whoever met a document may have lost a race against an older one; the second try sees it.
+        self.settle(How::Insert, collection, desk).await?;
+        // Whoever met a document may be newer than it.
         self.open = mem::take(&mut self.met);
-        self.settle(collection, desk).await?;
+        self.settle(How::Upsert, collection, desk).await?;
         let unchanged = mem::take(&mut self.met).len();
         let dead = mem::take(&mut self.dead);
         for (place, detail) in &dead {
@@ -107,7 +107,12 @@ impl Batch {
 
     /// Tries until nothing is open: a part that the server refuses as a whole is halved until the
     /// statement is found that it refuses.
-    async fn settle(&mut self, collection: &Collection, desk: &Desk) -> anyhow::Result<()> {
+    async fn settle(
+        &mut self,
+        how: How,
+        collection: &Collection,
+        desk: &Desk,
+    ) -> anyhow::Result<()> {
         let mut parts = vec![mem::take(&mut self.open)];
         while let Some(part) = parts.pop() {
             if part.is_empty() {
@@ -115,7 +120,7 @@ impl Batch {
             }
             self.open = part;
             let split = until_it_works(READY_MONGODB, &desk.vitals, COMMAND_LIMIT, async || {
-                self.attempt(collection).await
+                self.attempt(how, collection).await
             })
             .await?;
             if split {
@@ -128,9 +133,9 @@ impl Batch {
     }
 
     /// One command for what is open. True: it must be halved.
-    async fn attempt(&mut self, collection: &Collection) -> anyhow::Result<bool> {
+    async fn attempt(&mut self, how: How, collection: &Collection) -> anyhow::Result<bool> {
         let statements = self.open.iter().map(|place| &self.writes[*place].statement);
-        let rejections = match collection.upsert(statements).await {
+        let rejections = match collection.store(how, statements).await {
             Ok(rejections) => rejections,
             Err(Error::Data(detail)) => {
                 if self.open.len() > 1 {
