@@ -105,6 +105,12 @@ impl World {
         self.wait_for(self.collection(database).count_documents(doc! {}))
     }
 
+    /// How many of these are there.
+    pub(crate) fn count_of(&self, database: &str, event_ids: &[String]) -> usize {
+        let filter = doc! { "_id": { "$in": event_ids } };
+        self.wait_for(self.collection(database).count_documents(filter)) as usize
+    }
+
     /// Returns at the moment at which the document is there.
     pub(crate) fn until_stored(&self, database: &str, filter: &Document, alive: &mut impl FnMut()) {
         let (collection, started) = (self.collection(database), Instant::now());
