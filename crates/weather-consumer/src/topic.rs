@@ -29,8 +29,13 @@ pub use events::{Change, Events};
 pub use quiet::Quiet;
 
 /// The most that librdkafka may hold ready, in messages and in kilobytes; its own default is 64 MiB.
-const QUEUED_MESSAGES: &str = "5000";
-const QUEUED_KILOBYTES: &str = "8192";
+const QUEUED_MESSAGES: &str = "1000";
+const QUEUED_KILOBYTES: &str = "4096";
+/// Of one answer, before it is unpacked; a record that is larger comes by itself all the same.
+const FETCHED_BYTES: &str = "524288";
+/// A partition with that much ready is left alone so long; librdkafka's own second would be the limit of
+/// everything.
+const FULL_MILLISECONDS: &str = "10";
 
 /// How the group shares its partitions: nobody stops reading what stays with it.
 pub const ASSIGNOR: &str = "cooperative-sticky";
@@ -86,7 +91,11 @@ impl Topic {
             .set("enable.auto.offset.store", "false")
             .set("queued.min.messages", QUEUED_MESSAGES)
             .set("queued.max.messages.kbytes", QUEUED_KILOBYTES)
-            .set("fetch.max.bytes", "4194304")
+            .set("fetch.queue.backoff.ms", FULL_MILLISECONDS)
+            // The first is the lower limit of the second, and otherwise only a producer's.
+            .set("message.max.bytes", FETCHED_BYTES)
+            .set("fetch.max.bytes", FETCHED_BYTES)
+            .set("max.partition.fetch.bytes", FETCHED_BYTES)
             .set("statistics.interval.ms", "1000")
             .set("topic.metadata.refresh.interval.ms", "10000");
         if let Some(instance) = &membership.instance {

@@ -22,7 +22,7 @@ const LOCATIONS: u64 = 96;
 pub(crate) const COLLECTION: &str = "readings";
 /// Far longer than anything here takes; whoever needs it has failed.
 const LIMIT: Duration = Duration::from_secs(600);
-const LOOK_EVERY: Duration = Duration::from_millis(2);
+const LOOK_EVERY: Duration = Duration::from_micros(200);
 
 pub(crate) struct World {
     pub(crate) brokers: String,

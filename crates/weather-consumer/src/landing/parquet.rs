@@ -22,6 +22,11 @@ use parquet::{
 
 use super::rows::{Row, Rows, WEATHER_CODE};
 
+/// Rows that are turned into columns at once: never a whole file, whose columns need twice its memory.
+const PART_ROWS: usize = 8_192;
+/// zstd takes memory by the length of a page, for each column.
+const PAGE_BYTES: usize = 64 * 1024;
+
 /// The footer's own words. Whoever reads the landing knows by them what a file answers for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Footer {
@@ -41,6 +46,8 @@ pub fn encode(rows: &Rows, footer: &Footer) -> anyhow::Result<Bytes> {
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
         .set_created_by("weather-consumer".to_owned())
+        .set_data_page_size_limit(PAGE_BYTES)
+        .set_dictionary_page_size_limit(PAGE_BYTES)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_column_dictionary_enabled(ColumnPath::from("event_id"), false)
         .set_column_dictionary_enabled(ColumnPath::from("_offset"), false)
@@ -49,10 +56,20 @@ pub fn encode(rows: &Rows, footer: &Footer) -> anyhow::Result<Bytes> {
     let options = ArrowWriterOptions::new()
         .with_properties(properties)
         .with_skip_arrow_metadata(true);
-    let batch = batch(rows, &footer.topic, footer.partition)?;
+    let mut parts = (0..rows.len()).step_by(PART_ROWS);
+    let mut next = || {
+        parts
+            .next()
+            .map(|first| part(rows, first, &footer.topic, footer.partition))
+    };
+    let first = next().context("a file needs a row")??;
     let mut body = Vec::new();
-    let mut writer = ArrowWriter::try_new_with_options(&mut body, batch.schema(), options)?;
-    writer.write(&batch)?;
+    let mut writer = ArrowWriter::try_new_with_options(&mut body, first.schema(), options)?;
+    writer.write(&first)?;
+    drop(first);
+    while let Some(part) = next() {
+        writer.write(&part?)?;
+    }
     writer.close()?;
     Ok(body.into())
 }
@@ -112,13 +129,14 @@ impl Footer {
     }
 }
 
-fn batch(rows: &Rows, topic: &str, partition: i32) -> anyhow::Result<RecordBatch> {
+/// A part of the file, from this row on.
+fn part(rows: &Rows, first: usize, topic: &str, partition: i32) -> anyhow::Result<RecordBatch> {
     let mut columns = Columns {
         rows,
+        first,
         fields: Vec::new(),
         arrays: Vec::new(),
     };
-    let count = rows.len();
     columns.numbers("version", |_| Some(VERSION as i32));
     columns.texts("event_id", Row::event_id);
     columns.shared_texts("location_id", |row| rows.text_of(row.location));
@@ -143,55 +161,59 @@ fn batch(rows: &Rows, topic: &str, partition: i32) -> anyhow::Result<RecordBatch
     }
     columns.shared_texts("_topic", |_| topic);
     columns.numbers("_partition", |_| Some(partition));
-    let offsets = Int64Array::from_iter_values(rows.iter().map(|row| row.offset));
+    let offsets = Int64Array::from_iter_values(columns.rows().map(|row| row.offset));
     columns.add("_offset", DataType::Int64, false, Arc::new(offsets));
     columns.times("_timestamp", |row| {
         Some(row.timestamp).filter(|millis| *millis != i64::MIN)
     });
     let schema = Arc::new(Schema::new(columns.fields));
     RecordBatch::try_new(schema, columns.arrays)
-        .with_context(|| format!("make a table of {count} rows"))
+        .with_context(|| format!("make a table of the rows from {first} on"))
 }
 
 /// A table in the making, one column after the other.
 struct Columns<'r> {
     rows: &'r Rows,
+    first: usize,
     fields: Vec<Field>,
     arrays: Vec<ArrayRef>,
 }
 
 impl<'r> Columns<'r> {
+    fn rows(&self) -> impl Iterator<Item = &'r Row> + use<'r> {
+        self.rows.iter().skip(self.first).take(PART_ROWS)
+    }
+
     fn add(&mut self, name: &str, data_type: DataType, nullable: bool, array: ArrayRef) {
         self.fields.push(Field::new(name, data_type, nullable));
         self.arrays.push(array);
     }
 
     fn texts(&mut self, name: &str, text: impl Fn(&Row) -> String) {
-        let array = StringArray::from_iter_values(self.rows.iter().map(text));
+        let array = StringArray::from_iter_values(self.rows().map(text));
         self.add(name, DataType::Utf8, false, Arc::new(array));
     }
 
     fn shared_texts(&mut self, name: &str, text: impl Fn(&'r Row) -> &'r str) {
-        let array = StringArray::from_iter_values(self.rows.iter().map(text));
+        let array = StringArray::from_iter_values(self.rows().map(text));
         self.add(name, DataType::Utf8, false, Arc::new(array));
     }
 
     fn measurements(&mut self, name: &str, value: impl Fn(&Row) -> f64, nullable: bool) {
         let array: Float64Array = self
-            .rows
-            .iter()
+            .rows()
             .map(|row| Some(value(row)).filter(|value| !value.is_nan()))
             .collect();
         self.add(name, DataType::Float64, nullable, Arc::new(array));
     }
 
     fn numbers(&mut self, name: &str, value: impl Fn(&Row) -> Option<i32>) {
-        let array: Int32Array = self.rows.iter().map(value).collect();
+        let array: Int32Array = self.rows().map(value).collect();
         self.add(name, DataType::Int32, true, Arc::new(array));
     }
 
     fn times(&mut self, name: &str, millis: impl Fn(&Row) -> Option<i64>) {
-        let array: TimestampMillisecondArray = self.rows.iter().map(millis).collect();
+        let array: TimestampMillisecondArray = self.rows().map(millis).collect();
         let utc = DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
         self.add(name, utc, true, Arc::new(array.with_timezone("UTC")));
     }
