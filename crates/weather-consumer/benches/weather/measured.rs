@@ -11,7 +11,7 @@ use mongodb::bson::{Document, doc};
 use serde_json::Value;
 
 use crate::{
-    program::{Process, Program, built},
+    program::{Process, Program, built, ours},
     world::{PARTITIONS, World, event_id},
 };
 
@@ -150,7 +150,7 @@ pub(crate) fn freshness(world: &World, program: Program, seconds: u64, folder: &
 /// Readings a second into Parquet, from the start of the process to its end, and its peak in megabytes.
 pub(crate) fn land(world: &World, topic: &str, readings: u64, folder: &Path) -> (f64, f64) {
     let landing = tempfile::tempdir_in(folder).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_weather-consumer"));
+    let mut command = ours();
     command
         .args([
             "run",

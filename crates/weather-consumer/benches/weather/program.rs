@@ -39,7 +39,7 @@ impl Program {
         let mut command = match self {
             Self::Bare => Command::new(built("examples/bare_sink")),
             Self::Ours => {
-                let mut command = Command::new(env!("CARGO_BIN_EXE_weather-consumer"));
+                let mut command = ours();
                 command.args(["run", "--sink", "mongodb"]);
                 command
             }
@@ -58,6 +58,16 @@ impl Program {
             &folder.join(format!("{database}.log")),
         )
     }
+}
+
+/// `weather-consumer` with the allocator's settings of its image: what is measured is what is deployed.
+pub(crate) fn ours() -> Command {
+    let image = include_str!("../../../../docker/Dockerfile");
+    let settings = image.lines().find(|line| line.starts_with("ENV MALLOC_"));
+    let settings = settings.expect("the image sets its allocator").split(' ');
+    let mut command = Command::new(env!("CARGO_BIN_EXE_weather-consumer"));
+    command.envs(settings.filter_map(|setting| setting.split_once('=')));
+    command
 }
 
 /// Kafka Connect in its mode of one process, with the memory that its own script gives it.
