@@ -114,7 +114,7 @@ impl Process {
                     let _ = kill(self.pid, Signal::SIGTERM);
                     patience = Some(tokio::time::Instant::now() + limits.stop_timeout);
                 }
-                () = insist => self.kill_group(),
+                () = insist => {}
                 _ = polls.tick() => {
                     if !out_of_memory && memory.of(self.pid.as_raw()) > limits.memory_bytes {
                         out_of_memory = true;
@@ -122,7 +122,9 @@ impl Process {
                     }
                 }
             }
+            // Whatever it was that woke us.
             if patience.is_some_and(|until| until <= tokio::time::Instant::now()) {
+                self.kill_group();
                 patience = Some(tokio::time::Instant::now() + limits.stop_timeout);
             }
         };
