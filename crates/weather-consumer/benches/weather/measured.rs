@@ -140,7 +140,7 @@ pub(crate) fn freshness(world: &World, program: Program, seconds: u64, folder: &
     waits.sort_by(f64::total_cmp);
     let (p50, p99) = (waits[waits.len() / 2], waits[waits.len() * 99 / 100]);
     println!(
-        "  {:<16} p50 {p50:.1} ms  p99 {p99:.1} ms  of {} readings looked at",
+        "  {:<16} p50 {p50:.2} ms  p99 {p99:.1} ms  of {} readings looked at",
         program.name(),
         waits.len()
     );
