@@ -1,30 +1,15 @@
 //! What `api` needs, looked at without changing anything; and what is stored of a token.
 
-use std::time::Duration;
-
 use common::{
+    check::{Check, Finding},
     credentials::TokenStore,
-    storage::Storage,
-    task::{Refused, is_refused},
+    storage::LandingUrl,
+    task::Refused,
 };
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{extract::failure, strava_api::StravaApi, token::check_scope};
-
-/// All of it takes no longer.
-const WITHIN: Duration = Duration::from_secs(10);
-
-/// One thing that was looked at.
-#[derive(Debug, Serialize)]
-pub struct Finding {
-    pub what: &'static str,
-    /// How it is, or what is wrong and what to do.
-    pub says: String,
-    pub is_good: bool,
-    #[serde(skip)]
-    is_refused: bool,
-}
 
 /// A stored token, without the token.
 #[derive(Debug, Serialize)]
@@ -41,38 +26,44 @@ pub struct TokenStatus {
 
 /// Looks at the landing place, the token and, as long as the stored token is good, at Strava.
 pub async fn run(
-    storage: &Storage,
+    landing: &LandingUrl,
     store: &TokenStore,
     has_seed: bool,
     strava: &StravaApi,
 ) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let landing = within(Box::pin(storage.check()))
-        .await
-        .map(|()| "can be listed".to_owned());
-    findings.push(Finding::of("landing", landing));
-    let token = within(Box::pin(token_status(store, has_seed))).await;
-    let is_usable = token
-        .as_ref()
-        .is_ok_and(|status| status.is_stored && !status.is_expired);
-    findings.push(Finding::of(
-        "token",
-        token.and_then(|status| status.verdict()),
-    ));
+    let check = Check::begin();
+    let (landing, mut strava) = tokio::join!(
+        check.look_at_landing(landing),
+        Box::pin(look_at_strava(check, store, has_seed, strava)),
+    );
+    strava.insert(0, landing);
+    strava
+}
+
+async fn look_at_strava(
+    check: Check,
+    store: &TokenStore,
+    has_seed: bool,
+    strava: &StravaApi,
+) -> Vec<Finding> {
+    let mut is_usable = false;
+    let look = async {
+        let status = token_status(store, has_seed).await?;
+        is_usable = status.is_stored && !status.is_expired;
+        status.verdict()
+    };
+    let mut findings = vec![check.look("token", look).await];
     if is_usable {
-        let athlete = within(Box::pin(async { strava.athlete().await.map_err(failure) })).await;
-        findings.push(Finding::of(
-            "athlete",
-            athlete.map(|_| "is answered by Strava".to_owned()),
-        ));
-        let list = within(Box::pin(async {
-            strava.activities(1, None).await.map_err(failure)
-        }))
-        .await;
-        findings.push(Finding::of(
-            "activities",
-            list.map(|_| "can be listed".to_owned()),
-        ));
+        let athlete = check.look("athlete", async {
+            strava.athlete().await.map_err(failure)?;
+            Ok("is answered by Strava".to_owned())
+        });
+        findings.push(athlete.await);
+        let activities = check.look("activities", async {
+            strava.activities(1, None).await.map_err(failure)?;
+            Ok("can be listed".to_owned())
+        });
+        findings.push(activities.await);
     }
     findings
 }
@@ -118,48 +109,5 @@ impl TokenStatus {
         Ok(format!(
             "{store}: athlete {athlete}, scope {scope}; {until}"
         ))
-    }
-}
-
-impl Finding {
-    fn of(what: &'static str, outcome: anyhow::Result<String>) -> Self {
-        match outcome {
-            Ok(says) => Self {
-                what,
-                says,
-                is_good: true,
-                is_refused: false,
-            },
-            Err(error) => Self {
-                what,
-                says: format!("{error:#}"),
-                is_good: false,
-                is_refused: is_refused(&error),
-            },
-        }
-    }
-}
-
-/// An error where something is not as it must be; exit 2 where trying again does not help.
-pub fn verdict(findings: &[Finding]) -> anyhow::Result<()> {
-    let bad: Vec<&Finding> = findings.iter().filter(|finding| !finding.is_good).collect();
-    if bad.is_empty() {
-        return Ok(());
-    }
-    let text = bad
-        .iter()
-        .map(|finding| format!("{}: {}", finding.what, finding.says))
-        .collect::<Vec<_>>()
-        .join("; ");
-    if bad.iter().any(|finding| finding.is_refused) {
-        anyhow::bail!(Refused::new(text));
-    }
-    anyhow::bail!(text)
-}
-
-async fn within<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    match tokio::time::timeout(WITHIN, work).await {
-        Ok(outcome) => outcome,
-        Err(_) => anyhow::bail!("no answer within {} seconds", WITHIN.as_secs()),
     }
 }

@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 
 use common::{
+    check::conclude,
     landing::RunId,
     storage::Storage,
     task::{Closing, Refused, print, stop_token},
@@ -181,17 +182,9 @@ async fn check(args: CheckArgs) -> anyhow::Result<Closing> {
         Duration::ZERO,
         manners,
     )?;
-    let findings = check::run(&storage, &store, has_seed, &strava).await;
-    if args.json {
-        print(json!(findings));
-    } else {
-        for finding in &findings {
-            let mark = if finding.is_good { "ok" } else { "not ok" };
-            print(format!("{mark}: {}: {}", finding.what, finding.says));
-        }
-    }
-    check::verdict(&findings)?;
-    Ok(Closing::done(Map::new()))
+    let landing = &args.landing.landing_url;
+    let findings = check::run(landing, &store, has_seed, &strava).await;
+    conclude(&findings, args.json)
 }
 
 fn connect(

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use common::{
+    check::conclude,
     database_url,
     storage::Storage,
     task::{self, Closing},
@@ -48,8 +49,9 @@ async fn run(config: Config) -> anyhow::Result<Closing> {
             status::run(&session(&command.warehouse).await?, command.json).await
         }
         Command::Check(check) => {
-            let storage = Storage::open(&check.landing.landing_url).await?;
-            check::run(&session(&check.warehouse).await?, &storage, check.json).await
+            let session = session(&check.warehouse);
+            let findings = check::run(&check.landing.landing_url, session).await;
+            conclude(&findings, check.json)
         }
     }
 }

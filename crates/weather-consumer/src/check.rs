@@ -1,12 +1,10 @@
-//! `check`: whether everything that `run` needs is there and lets us in, without changing any of it.
+//! Whether everything that `run` needs is there and lets us in.
 
-use std::time::Duration;
-
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use common::{
+    check::{Check, Finding},
     kafka::KafkaArgs,
-    storage::{LandingUrl, Storage},
-    task,
+    storage::LandingUrl,
 };
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
@@ -16,43 +14,26 @@ use crate::{
     topic::{self, Quiet},
 };
 
-/// One far side may take so long to answer.
-const LIMIT: Duration = Duration::from_secs(8);
-
-/// Asks all of them at once, prints what each answered, and fails with the first that failed.
-pub async fn check(
+/// Asks all of them at once; a sink that is not asked for is left out.
+pub async fn run(
     kafka: &KafkaArgs,
     topic: &str,
     dead_letters: &str,
     mongodb: Option<Address>,
     landing: Option<&LandingUrl>,
-) -> anyhow::Result<()> {
-    let (topics, collection, storage) = tokio::join!(
-        limited(topics(kafka, topic, dead_letters)),
-        limited(collection(mongodb)),
-        limited(storage(landing)),
+) -> Vec<Finding> {
+    let check = Check::begin();
+    let mongodb = async { Some(check.look("mongodb", collection(mongodb?)).await) };
+    let landing = async { Some(check.look_at_landing(landing?).await) };
+    let (topics, mongodb, landing) = tokio::join!(
+        check.look("kafka", topics(kafka, topic, dead_letters)),
+        mongodb,
+        landing,
     );
-    let mut failure = None;
-    for (what, outcome) in [
-        ("kafka", topics),
-        ("mongodb", collection),
-        ("landing", storage),
-    ] {
-        match outcome {
-            Ok(text) => task::print(format!("{what}: {text}")),
-            Err(error) => {
-                task::print(format!("{what}: FAILED: {error:#}"));
-                failure.get_or_insert(error.context(format!("check {what}")));
-            }
-        }
-    }
-    failure.map_or(Ok(()), Err)
-}
-
-async fn limited(asked: impl Future<Output = anyhow::Result<String>>) -> anyhow::Result<String> {
-    tokio::time::timeout(LIMIT, asked)
-        .await
-        .unwrap_or_else(|_| Err(anyhow!("no answer within {} s", LIMIT.as_secs())))
+    [Some(topics), mongodb, landing]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 async fn topics(kafka: &KafkaArgs, topic: &str, dead_letters: &str) -> anyhow::Result<String> {
@@ -77,10 +58,7 @@ async fn topics(kafka: &KafkaArgs, topic: &str, dead_letters: &str) -> anyhow::R
     .await?
 }
 
-async fn collection(address: Option<Address>) -> anyhow::Result<String> {
-    let Some(address) = address else {
-        return Ok("is no sink".to_owned());
-    };
+async fn collection(address: Address) -> anyhow::Result<String> {
     Collection::open(&address)
         .await?
         .check()
@@ -90,12 +68,4 @@ async fn collection(address: Option<Address>) -> anyhow::Result<String> {
         "collection {}.{} can be read",
         address.database, address.collection
     ))
-}
-
-async fn storage(url: Option<&LandingUrl>) -> anyhow::Result<String> {
-    let Some(url) = url else {
-        return Ok("is no sink".to_owned());
-    };
-    Storage::open(url).await?.check().await?;
-    Ok(format!("{url} can be listed"))
 }

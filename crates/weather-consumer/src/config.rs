@@ -118,6 +118,9 @@ pub struct Check {
     pub topic: TopicArgs,
     #[command(flatten)]
     pub sinks: SinkArgs,
+    /// As one line of JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use common::{
+    check::conclude,
     storage::Storage,
     task::{self, Closing},
     vitals::Vitals,
@@ -11,7 +12,7 @@ use common::{
 use serde_json::{Map, Value, json};
 use weather_consumer::{
     caught_up::Goal,
-    check::check,
+    check,
     collection::Collection,
     config::{Check, Command, Config, Letters, ListLetters, ReplayLetters, Run},
     consume::{self, Sinks},
@@ -123,15 +124,9 @@ async fn replay_letters(replay: ReplayLetters) -> anyhow::Result<Closing> {
 async fn look(args: Check) -> anyhow::Result<Closing> {
     let names = &args.topic;
     let (mongodb, landing) = (args.sinks.mongodb()?, args.sinks.landing()?);
-    Box::pin(check(
-        &names.kafka,
-        &names.topic,
-        &names.dead_letters(),
-        mongodb,
-        landing,
-    ))
-    .await?;
-    Ok(Closing::done(Map::new()))
+    let letters = names.dead_letters();
+    let findings = check::run(&names.kafka, &names.topic, &letters, mongodb, landing);
+    conclude(&findings.await, args.json)
 }
 
 fn counts(value: Value) -> Map<String, Value> {

@@ -1,31 +1,21 @@
-//! Whether everything is there that the other commands need, in ten seconds and changing nothing.
+//! Whether everything is there that the other commands need, at the cost of one of Open-Meteo's calls.
 
 use std::time::Duration;
 
-use anyhow::{anyhow, bail};
-use common::storage::{LandingUrl, Storage};
-use common::task::{Refused, is_refused};
+use anyhow::bail;
+use common::check::{Check, Finding};
+use common::storage::LandingUrl;
+use common::task::Refused;
 use common::weather::Decimal;
 use secrecy::SecretString;
-use serde::Serialize;
 
 use crate::backfill;
 use crate::locations::{self, Location};
 use crate::open_meteo::{OpenMeteo, Patience, Spot};
 use crate::topic::Topic;
 
+/// Of Kafka's client, which does not end with the one who asked.
 const PATIENCE: Duration = Duration::from_secs(8);
-
-/// One thing that was looked at.
-#[derive(Debug, Serialize)]
-pub struct Finding {
-    pub what: &'static str,
-    pub is_good: bool,
-    pub says: String,
-    /// A retry does not help.
-    #[serde(skip)]
-    is_refused: bool,
-}
 
 /// What to look at; the optional ones are named as not asked for.
 pub struct Needs<'a> {
@@ -36,7 +26,7 @@ pub struct Needs<'a> {
     pub database: Option<&'a SecretString>,
 }
 
-/// Looks at everything, one after the other: at the cost of one of Open-Meteo's calls.
+/// Looks at everything at once.
 pub async fn run(needs: Needs<'_>) -> Vec<Finding> {
     let Needs {
         open_meteo,
@@ -45,59 +35,21 @@ pub async fn run(needs: Needs<'_>) -> Vec<Finding> {
         landing,
         database,
     } = needs;
-    let mut findings = vec![
-        Box::pin(finding("locations", locations_of(locations))).await,
-        finding("open-meteo", weather(open_meteo)).await,
-        finding("topic", partitions(topic)).await,
-    ];
-    if let Some(url) = landing {
-        findings.push(Box::pin(finding("landing", storage(url))).await);
-    }
-    if let Some(url) = database {
-        findings.push(finding("database", activities(url)).await);
-    }
-    findings
-}
-
-/// # Errors
-/// When something is not good: [`Refused`] where a retry does not help.
-pub fn verdict(findings: &[Finding]) -> anyhow::Result<()> {
-    let bad: Vec<_> = findings.iter().filter(|finding| !finding.is_good).collect();
-    if bad.is_empty() {
-        return Ok(());
-    }
-    let text = bad
-        .iter()
-        .map(|finding| format!("{}: {}", finding.what, finding.says))
-        .collect::<Vec<_>>()
-        .join("; ");
-    if bad.iter().any(|finding| finding.is_refused) {
-        bail!(Refused::new(text));
-    }
-    bail!(text)
-}
-
-async fn finding(
-    what: &'static str,
-    looked: impl Future<Output = anyhow::Result<String>>,
-) -> Finding {
-    let looked = tokio::time::timeout(PATIENCE, looked).await;
-    let looked =
-        looked.unwrap_or_else(|_| Err(anyhow!("no answer within {} s", PATIENCE.as_secs())));
-    match looked {
-        Ok(says) => Finding {
-            what,
-            is_good: true,
-            says,
-            is_refused: false,
-        },
-        Err(error) => Finding {
-            what,
-            is_good: false,
-            says: format!("{error:#}"),
-            is_refused: is_refused(&error),
-        },
-    }
+    let check = Check::begin();
+    let landing = async { Some(check.look_at_landing(landing?).await) };
+    let database = async { Some(check.look("database", activities(database?)).await) };
+    let (locations, open_meteo, topic, landing, database) = tokio::join!(
+        check.look("locations", locations_of(locations)),
+        check.look("open-meteo", weather(open_meteo)),
+        check.look("topic", partitions(topic)),
+        landing,
+        database,
+    );
+    let asked_for = [landing, database].into_iter().flatten();
+    [locations, open_meteo, topic]
+        .into_iter()
+        .chain(asked_for)
+        .collect()
 }
 
 async fn locations_of(address: Option<&str>) -> anyhow::Result<String> {
@@ -138,11 +90,6 @@ async fn partitions(topic: &Topic) -> anyhow::Result<String> {
         Some(count) => format!("{} has {count} partitions", topic.name()),
         None => format!("{} is missing, the next run makes it", topic.name()),
     })
-}
-
-async fn storage(url: &LandingUrl) -> anyhow::Result<String> {
-    Storage::open(url).await?.check().await?;
-    Ok(format!("{url} can be listed"))
 }
 
 async fn activities(url: &SecretString) -> anyhow::Result<String> {

@@ -5,12 +5,12 @@ use std::{net::SocketAddr, process::ExitCode};
 
 use anyhow::Context as _;
 use common::{
+    check::conclude,
     storage::Storage,
-    task::{Closing, Refused, print, stop_token},
+    task::{Closing, Refused, stop_token},
     vitals::Vitals,
 };
 use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::{Map, json};
 use weather_producer::{
     backfill,
     check::{self, Needs},
@@ -75,16 +75,7 @@ async fn check(args: CheckArgs) -> anyhow::Result<Closing> {
         database: given_secret(args.database_url.as_ref()),
     };
     let findings = Box::pin(check::run(needs)).await;
-    if args.json {
-        print(json!(findings));
-    } else {
-        for finding in &findings {
-            let mark = if finding.is_good { "ok" } else { "not ok" };
-            print(format!("{mark}: {}: {}", finding.what, finding.says));
-        }
-    }
-    check::verdict(&findings)?;
-    Ok(Closing::done(Map::new()))
+    conclude(&findings, args.json)
 }
 
 async fn stage(

@@ -220,10 +220,15 @@ async fn wrong_settings_end_with_2_and_an_unreachable_database_with_1() {
     assert_eq!(output.status.code(), Some(2));
     let output = program(&world)
         .env("LANDING_URL", "file:///nowhere/at/all")
+        .env("DATABASE_URL", "postgresql://nobody@127.0.0.1:9/nowhere")
         .arg("check")
         .output()
         .unwrap();
-    assert_eq!(output.status.code(), Some(2), "{}", closing(&output));
+    let line = closing(&output);
+    assert_eq!(output.status.code(), Some(2), "{line}");
+    for part in ["landing: ", "/nowhere/at/all", "; database: "] {
+        assert!(line["error"].as_str().unwrap().contains(part), "{line}");
+    }
 }
 
 #[tokio::test]

@@ -232,6 +232,9 @@ fn check_asks_and_changes_nothing() {
     assert_eq!(ended.code, Some(0), "{:?}", ended.closing);
     assert_eq!(world.count(), 0);
     world.mongodb = "mongodb://127.0.0.1:9".to_owned();
-    let away = run(&world, &["check"]);
+    let away = run(&world, &["check", "--json"]);
     assert_eq!(away.code, Some(1));
+    let failure = away.closing["error"].as_str().unwrap();
+    assert!(failure.starts_with("mongodb: "), "{failure}");
+    assert!(!failure.contains("kafka: "), "{failure}");
 }
