@@ -4,10 +4,12 @@ import json
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from moto.server import ThreadedMotoServer
 
 from conftest import BINARIES, ROOT, run, succeed, tool
 
@@ -101,6 +103,20 @@ def test_what_the_services_are_given_is_in_the_env_file():
 def test_a_batch_task_runs_the_command_of_tasks_json(tasks):
     for task in ("strava-extract", "strava-load", "dbt"):
         assert services()[task]["command"] == tasks[task]["command"]
+
+
+def test_a_second_start_finds_its_bucket_and_goes_on():
+    """By the very script and region of the files, on the server of the image."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        address = "http://{}:{}".format(*server.get_host_and_port())
+        bucket = services()["bucket"]
+        given = {name: variables()[name] for name in bucket["environment"]} | {"AWS_ENDPOINT_URL": address}
+        for _ in range(2):
+            succeed(sys.executable, "-c", *bucket["command"], env=given)
+    finally:
+        server.stop()
 
 
 def test_a_shell_can_source_the_env_file():
