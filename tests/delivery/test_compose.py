@@ -119,6 +119,14 @@ def test_a_second_start_finds_its_bucket_and_goes_on():
         server.stop()
 
 
+def test_the_readme_names_what_a_person_must_give_and_the_file_that_holds_it():
+    yours = {name for name, value in variables().items() if value == f"${{{name}:-}}"}
+    page = (ROOT / "docker/README.md").read_text()
+    assert yours == set(re.findall(r"^([A-Z_]+)=$", page, re.MULTILINE))
+    (strava,) = re.findall(r"^docker compose .*--profile strava .*$", page, re.MULTILINE)
+    assert strava.index("docker/compose.env") < strava.index("docker/.env")
+
+
 def test_a_shell_can_source_the_env_file():
     told = succeed("bash", "-euc", f"set -a; source {ENVIRONMENT}; env", env={"PATH": os.environ["PATH"]})
     assert set(variables()) <= {line.partition("=")[0] for line in told.splitlines()}
