@@ -58,7 +58,9 @@ def section(marts: Marts) -> Section:
     """)
     known = [run for run in runs if run["status"] == "known"]
     if not known:
-        return Section(key="pace_temperature", title=TITLE, lead="", missing=why_nothing(len(runs)))
+        return Section(
+            key="pace_temperature", title=TITLE, lead="", missing=why_nothing([run["status"] for run in runs])
+        )
     rows = [dot(run) for run in known]
     kinds = [kind for kind in RAIN if any(row["rain"] == kind for row in rows)]
     coldest, warmest = min(row["air"] for row in rows), max(row["air"] for row in rows)
@@ -82,16 +84,22 @@ def section(marts: Marts) -> Section:
     )
 
 
-def why_nothing(runs: int) -> str:
-    """What to say, and do, where no run has weather."""
-    if runs:
+def why_nothing(statuses: list[str]) -> str:
+    """What to say, and do, where no run has weather; of the runs' statuses in marts.activity_weather."""
+    if not statuses:
         return (
-            f"marts.activity_weather knows the weather of none of {runs:,} outdoor runs: no reading near them "
-            "has been loaded for their hours. `weather-producer backfill` asks for it."
+            f"marts.activities has no outdoor run of {MINUTES[0]} to {MINUTES[1]} minutes, so there is nothing to "
+            "compare."
         )
-    return (
-        f"marts.activities has no outdoor run of {MINUTES[0]} to {MINUTES[1]} minutes, so there is nothing to compare."
-    )
+    nothing = f"marts.activity_weather knows the weather of none of {len(statuses):,} outdoor runs: "
+    askable = statuses.count("no_readings")
+    if not askable:
+        return (
+            f"{nothing}they have no start point, or no time, to look for it. Strava's API says where a run began that "
+            "was recorded with GPS; a bulk export's list of activities does not."
+        )
+    whose = "them" if askable == len(statuses) else f"the {askable:,} with a start point"
+    return f"{nothing}no reading near {whose} has been loaded for their hours. `weather-producer backfill` asks for it."
 
 
 def left_out(runs: list[dict]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -149,7 +150,26 @@ def test_readings_alone_are_green(warehouse, build):
 
 
 def test_a_page_before_any_run_says_so():
-    assert "no outdoor run of 20 to 90 minutes" in pace_temperature.why_nothing(0)
+    assert "no outdoor run of 20 to 90 minutes" in pace_temperature.why_nothing([])
+
+
+def test_runs_without_a_place_are_not_said_to_lack_readings(warehouse, build, run):
+    """As after an export alone: no column of a place at all."""
+    placeless = [{k: v for k, v in it.items() if not k.endswith("_latlng")} for it in history()]
+    fill(warehouse, [], placeless)
+    assert build().code == 0
+    drawn = run("report")
+    assert drawn.code == 0, drawn.log
+    page = Path(drawn.closing["page"].removeprefix("file://")).read_text()
+    assert "no start point" in page
+    assert "no reading near" not in page
+
+
+def test_the_advice_is_for_those_runs_that_it_can_help():
+    said = pace_temperature.why_nothing(["no_place", "no_readings", "no_place"])
+    assert "none of 3 outdoor runs: no reading near the 1 with a start point" in said
+    assert "no reading near them" in pace_temperature.why_nothing(["no_readings"] * 2)
+    assert "backfill" not in pace_temperature.why_nothing(["no_place", "no_time"])
 
 
 def test_paces_are_written_and_ticked_in_minutes_and_seconds():
