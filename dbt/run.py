@@ -101,7 +101,7 @@ def prepare_environment() -> None:
     }
     for name, place in places.items():
         os.environ.setdefault(name, str(place))
-    zone = os.environ.get("HOME_TIMEZONE", "UTC")
+    zone = os.environ.get("HOME_TIMEZONE") or "UTC"
     try:
         ZoneInfo(zone)
     except (KeyError, ValueError, OSError):

@@ -92,11 +92,13 @@ def test_every_port_is_on_loopback():
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
-def test_what_the_services_are_given_is_in_the_env_file():
-    text, known = COMPOSE.read_text(), variables()
-    assert set(re.findall(r"\$\{(\w+)", text)) <= set(known)
+def test_what_the_services_are_given_is_in_the_env_file_or_offered_by_the_readme():
+    """What is only offered is not set in a container unless a person sets it."""
+    text, known = COMPOSE.read_text(), set(variables())
+    assert set(re.findall(r"\$\{(\w+)", text)) <= known
+    offered = set(re.findall(r"^# ([A-Z_]+)=", (ROOT / "docker/README.md").read_text(), re.MULTILINE))
     for name, service in services().items():
-        unknown = {it for it, value in passed_on(service).items() if value is None} - set(known)
+        unknown = {it for it, value in passed_on(service).items() if value is None} - known - offered
         assert not unknown, f"{name}: {unknown}"
 
 
@@ -125,6 +127,13 @@ def test_the_readme_names_what_a_person_must_give_and_the_file_that_holds_it():
     assert yours == set(re.findall(r"^([A-Z_]+)=$", page, re.MULTILINE))
     (strava,) = re.findall(r"^docker compose .*--profile strava .*$", page, re.MULTILINE)
     assert strava.index("docker/compose.env") < strava.index("docker/.env")
+
+
+def test_dbt_and_the_report_are_given_every_setting_of_their_own():
+    settings = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "dbt/README.md").read_text(), re.MULTILINE))
+    assert "HOME_TIMEZONE" in settings
+    for name in ("dbt", "report"):
+        assert settings <= set(passed_on(services()[name])), name
 
 
 def test_a_shell_can_source_the_env_file():

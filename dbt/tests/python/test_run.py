@@ -84,6 +84,12 @@ def test_wrong_use_is_exit_2_with_a_closing_line(run, arguments, changed, said):
     )
 
 
+def test_an_empty_time_zone_is_one_that_is_not_set(run):
+    outcome = run("compile", "--inline", "select {{ today() }}, '{{ home_timezone() }}'", HOME_TIMEZONE="")
+    assert outcome.code == 0, outcome.log
+    assert ", 'UTC'" in outcome.log
+
+
 def test_a_page_before_the_first_build_says_what_to_do(run, tmp_path):
     outcome = run("report", DBT_TARGET_PATH=str(tmp_path))
     assert outcome.code == 1, outcome.log
@@ -119,6 +125,7 @@ def test_check_changes_nothing_and_says_how_both_are(run, environment, warehouse
     [
         ({}, 0, [True, True]),
         ({"DATABASE_URL": None}, 2, [False, True]),
+        ({"HOME_TIMEZONE": "", "STRAVA_ATHLETE_ID": ""}, 0, [True, True]),
         ({"HOME_TIMEZONE": "Berlin"}, 2, [False, True]),
         ({"REPORT_URL": "s3:nowhere"}, 2, [True, False]),
         ({"DATABASE_URL": f"postgresql://me:{SECRET}@127.0.0.1:1/d"}, 1, [False, True]),
