@@ -13,7 +13,7 @@ demo: ## from Strava to charts on this machine; ACTIVITIES=file.ndjson or EXPORT
 	@scripts/setup rust python postgres kafka $(if $(AIRFLOW),airflow)
 	@scripts/demo
 
-report: ## draw the page again from the last demo's warehouse
+report: ## only the page, from the warehouse of the same input's last demo; ACTIVITIES or EXPORT as there
 	@scripts/setup rust python postgres
 	@scripts/demo report
 

@@ -1,15 +1,19 @@
 """`make demo` as a person types it: generated, recorded, from a bulk export, and each of them again."""
 
 import csv
+import os
 import re
 import shutil
+import subprocess
 import zipfile
 from math import ceil
 from pathlib import Path
 
 import pytest
 
-from conftest import World, demo
+from conftest import PYTHON, ROOT, World, demo
+
+CAPTURED = {"cwd": ROOT, "capture_output": True, "text": True}
 
 
 def only_state(folder: Path) -> Path:
@@ -36,6 +40,25 @@ def test_the_page_stands_where_the_demo_says(state):
     said = demo(state)
     page = Path(re.search(r"^Open (.+)$", said, re.MULTILINE)[1])
     assert "Powered by Strava" in (Path(__file__).resolve().parents[2] / page).read_text()
+
+
+def test_a_page_without_an_earlier_demo_of_its_input_says_what_to_do_and_makes_nothing(tmp_path):
+    (tmp_path / "export").mkdir()
+    for given in ({}, {"EXPORT": str(tmp_path / "export")}):
+        settings = {"DEMO_STATE": str(tmp_path / "state"), **given}
+        done = subprocess.run([PYTHON, ROOT / "scripts/demo", "report"], env=os.environ | settings, **CAPTURED)
+        assert done.returncode == 1
+        assert "`make demo` first" in done.stderr
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_page_is_drawn_again_from_the_demo_of_its_input(state):
+    demo(state)
+    settings = {"DEMO_STATE": str(state)}
+    done = subprocess.run([PYTHON, ROOT / "scripts/demo", "report"], env=os.environ | settings, **CAPTURED)
+    assert done.returncode == 0, done.stderr
+    assert "draw the page" in done.stdout
+    assert "extract" not in done.stdout
 
 
 def test_every_recorded_activity_arrives_at_every_station(tmp_path_factory, recorded):
