@@ -133,7 +133,9 @@ def complaints(sources: dict[str, str], programs: dict[str, Program]) -> list[st
         found += [f"{place}: fills {it} differently" for it in sorted(names ^ known["iac/tasks.json"])]
     example = set(re.findall(r"^(?:# )?export ([A-Z_]+)=", sources[".envrc.example"], re.MULTILINE))
     found += [f".envrc.example: nobody reads {it}" for it in sorted(example - everybody - SDK)]
-    for name, command in (("strava-extract", "api"), ("strava-load", "sync"), ("dbt", "report")):
+    wanted = [("strava-extract", "api"), ("strava-load", "sync"), ("dbt", "report")]
+    wanted += [("weather-producer", "backfill"), ("weather-producer", "stream"), ("weather-consumer", "run")]
+    for name, command in wanted:
         found += [f".envrc.example: {name} needs {it}" for it in sorted(programs[name].required[command] - example)]
     return found
 
@@ -157,6 +159,7 @@ def test_every_place_names_the_same_variables(sources, programs):
         ("eks", "KAFKA_GROUP_INSTANCE_ID", "KAFKA_INSTANCE_ID"),
         (".envrc.example", "export DATABASE_URL=", "export DATABASE_ADDRESS="),
         (".envrc.example", "export REPORT_URL=", "export REPORT_ADDRESS="),
+        (".envrc.example", "export WEATHER_TOPIC=", "export WEATHER_TOPICS="),
     ],
 )
 def test_a_variable_that_is_renamed_in_one_place_is_found(sources, programs, place, old, new):
