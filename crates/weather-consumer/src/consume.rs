@@ -181,10 +181,11 @@ async fn bury(mut asides: mpsc::Receiver<Aside>, desk: &Desk) {
                 sink,
             };
             match desk.letters.bury(&letter, &desk.vitals).await {
-                Ok(()) => desk.report(Report::Buried {
+                Ok(is_new) => desk.report(Report::Buried {
                     claim,
                     offset: record.place.offset,
                     bytes: record.bytes(),
+                    is_new,
                 }),
                 Err(error) => return desk.report(Report::Failed(error)),
             }

@@ -30,6 +30,7 @@ use crate::{
     topic::Topic,
     watchdog::Pulse,
 };
+use commits::Refusals;
 use holdings::{Staleness, Waiting};
 
 pub(crate) use holdings::{QUEUE_LETTERS, QUEUE_ROWS};
@@ -112,6 +113,7 @@ pub(crate) struct Intake {
     full_since: Option<Instant>,
     paused: bool,
     committed: Instant,
+    refusals: Refusals,
     told: Instant,
 }
 
@@ -139,6 +141,7 @@ impl Intake {
             full_since: None,
             paused: false,
             committed: Instant::now(),
+            refusals: Refusals::default(),
             told: Instant::now(),
         }
     }
@@ -202,7 +205,7 @@ impl Intake {
                 return self.put_aside(claim, message, defect.reason.into(), defect.detail, DECODE);
             }
         };
-        self.staleness.saw(&reading);
+        self.staleness.saw(&reading, place.partition);
         if self.outlets.files.is_some()
             && let Err(refusal) = partition.push(&reading, place)
         {

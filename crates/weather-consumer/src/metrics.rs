@@ -6,6 +6,7 @@ pub const READY_KAFKA: &str = "kafka";
 pub const READY_MONGODB: &str = "mongodb";
 pub const READY_LANDING: &str = "landing";
 pub const READY_DEAD_LETTERS: &str = "dead_letters";
+pub const READY_COMMITS: &str = "commits";
 
 macro_rules! metrics {
     ($($constant:ident = $kind:ident $name:literal $help:literal;)*) => {

@@ -35,7 +35,8 @@ impl Partition {
     /// Puts a reading into the open file, unless a landed one has it already.
     pub(crate) fn push(&mut self, message: &Message<'_>, place: Place) -> Result<(), NoCode> {
         if place.offset < self.progress.boundary() {
-            return Ok(());
+            // The landed file's writer may have died before the dead letter was acknowledged.
+            return Rows::check(message);
         }
         self.rows.push(message, place)?;
         if self.rows.len() == 1 {
@@ -88,5 +89,55 @@ impl Partition {
         self.progress
             .committable()
             .filter(|offset| Some(*offset) != self.committed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::weather::{self, Decimal, Source};
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn message(code: &str) -> Message<'static> {
+        let slot = Timestamp::UNIX_EPOCH;
+        let decimal = |text: &str| Decimal::parse(text.to_owned()).unwrap();
+        let mut values = std::array::from_fn(|_| None);
+        values[5] = Some(decimal(code));
+        Message {
+            event_id: weather::event_id("home", slot, 900, Source::Forecast).into(),
+            location_id: "home".into(),
+            latitude: decimal("1.5"),
+            longitude: decimal("2.5"),
+            elevation_metres: None,
+            slot,
+            slot_seconds: 900,
+            source: Source::Forecast,
+            model: "best_match".into(),
+            fetched_at: slot,
+            values,
+            extra: weather::Extra::default(),
+        }
+    }
+
+    #[test]
+    fn what_the_table_cannot_hold_is_refused_also_where_a_file_stands_already() {
+        let claim = Claim {
+            partition: 0,
+            number: 1,
+        };
+        let place = |offset| Place {
+            partition: 0,
+            offset,
+            timestamp: None,
+        };
+        let mut partition = Partition::new(claim, false, true);
+        partition.progress.consumed(0);
+        partition.push(&message("2"), place(0)).unwrap();
+        assert_eq!(partition.close().unwrap().last_offset, 0);
+        partition.landed(2); // by the file of an earlier owner
+        assert_eq!(partition.push(&message("2.5"), place(1)), Err(NoCode));
+        assert_eq!(partition.push(&message("3"), place(2)), Ok(()));
+        assert!(partition.rows().is_empty());
     }
 }

@@ -60,11 +60,12 @@ pub enum Report {
         unchanged: u64,
         files: u64,
     },
-    /// The dead-letter topic has the record.
+    /// The dead-letter topic has the record; `is_new`: it had not before.
     Buried {
         claim: Claim,
         offset: i64,
         bytes: usize,
+        is_new: bool,
     },
     /// What no waiting changes.
     Failed(anyhow::Error),

@@ -185,6 +185,11 @@ impl Topic {
     pub fn end(&self, partition: i32) -> Option<i64> {
         self.consumer.context().end(partition)
     }
+
+    /// Where the group left a partition, or its first record where the group never read it.
+    pub fn start(&self, partition: i32) -> Option<i64> {
+        self.consumer.context().start(partition)
+    }
 }
 
 impl Drop for Topic {

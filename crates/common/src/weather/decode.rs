@@ -17,7 +17,7 @@ pub fn decode<'a>(key: Option<&[u8]>, value: Option<&'a [u8]>) -> Result<Message
     let value = value.ok_or_else(|| Defect::new(Reason::NotJson, "the record has no value"))?;
     let json = std::str::from_utf8(value).map_err(|error| Defect::new(Reason::NotJson, error))?;
     let found: Found<'a> =
-        serde_json::from_str(json).map_err(|error| Defect::new(Reason::NotJson, error))?;
+        serde_json::from_str(json).map_err(|error| Defect::new(Reason::NotJson, unread(&error)))?;
     found.version()?;
     if let Some(name) = found.double {
         return Err(Defect::new(Reason::DoubleField, name));
@@ -67,6 +67,15 @@ pub fn decode<'a>(key: Option<&[u8]>, value: Option<&'a [u8]>) -> Result<Message
         ));
     }
     Ok(message)
+}
+
+/// serde_json quotes what it found where it expected an object.
+fn unread(error: &serde_json::Error) -> String {
+    if error.is_data() {
+        let (line, column) = (error.line(), error.column());
+        return format!("no object at line {line} column {column}");
+    }
+    error.to_string()
 }
 
 /// Why a record is no weather message.

@@ -77,14 +77,12 @@ impl From<mongodb::error::Error> for Error {
         match error.kind.as_ref() {
             ErrorKind::Authentication { message, .. } => Self::Refused(message.clone()),
             ErrorKind::Command(command) if REFUSED.contains(&command.code) => {
-                Self::Refused(format!("{} {}", command.code, command.message))
+                Self::Refused(told(command.code, &command.message))
             }
             ErrorKind::Command(command) if DATA.contains(&command.code) => {
-                Self::Data(format!("{} {}", command.code, command.message))
+                Self::Data(told(command.code, &command.message))
             }
-            ErrorKind::Command(command) => {
-                Self::Away(format!("{} {}", command.code, command.message))
-            }
+            ErrorKind::Command(command) => Self::Away(told(command.code, &command.message)),
             ErrorKind::InvalidArgument { message, .. } => Self::Data(message.clone()),
             _ => Self::Away(error.to_string()),
         }
@@ -93,6 +91,13 @@ impl From<mongodb::error::Error> for Error {
 
 /// The write errors in the answer of an `insert` or `update` command, which the driver does not look at.
 pub(super) fn rejections(answer: &Document) -> Result<Vec<Rejection>, Error> {
+    // Also beside write errors: what was not rejected may still be rolled back.
+    if let Ok(error) = answer.get_document("writeConcernError") {
+        return Err(Error::Away(format!(
+            "not by a majority yet: {}",
+            error.get_str("errmsg").unwrap_or_default()
+        )));
+    }
     let mut rejections = Vec::new();
     for error in answer
         .get_array("writeErrors")
@@ -108,21 +113,12 @@ pub(super) fn rejections(answer: &Document) -> Result<Vec<Rejection>, Error> {
             why: why(error),
         });
     }
-    if rejections.is_empty()
-        && let Ok(error) = answer.get_document("writeConcernError")
-    {
-        return Err(Error::Away(format!(
-            "not by a majority yet: {}",
-            error.get_str("errmsg").unwrap_or_default()
-        )));
-    }
     Ok(rejections)
 }
 
 fn why(error: &Document) -> Why {
     let code = number(error, "code").unwrap_or_default();
     let text = error.get_str("errmsg").unwrap_or_default();
-    let told = format!("{code} {text}");
     if code == DUPLICATE_KEY {
         let of_the_id = match error.get_document("keyPattern") {
             Ok(keys) => keys.keys().eq(["_id"]),
@@ -132,14 +128,20 @@ fn why(error: &Document) -> Why {
         return if of_the_id {
             Why::NotOlder
         } else {
-            Why::Data(told)
+            Why::Data(told(code, text))
         };
     }
     if DATA.contains(&code) {
-        Why::Data(told)
+        Why::Data(told(code, text))
     } else {
-        Why::Away(told)
+        Why::Away(told(code, text))
     }
+}
+
+/// What the server said, up to where it quotes the document: no value of a reading goes into a log.
+fn told(code: i32, text: &str) -> String {
+    let text = text.split(['{', '"']).next().unwrap_or_default();
+    format!("{code} {}", text.trim_end())
 }
 
 fn number(document: &Document, name: &str) -> Option<i32> {
@@ -202,7 +204,29 @@ mod tests {
 
     #[test]
     fn a_write_without_its_majority_is_repeated() {
-        let answer = doc! { "ok": 1, "writeConcernError": { "code": 64, "errmsg": "waiting for replication timed out" } };
+        let mut answer = doc! { "ok": 1, "writeConcernError": { "code": 64, "errmsg": "waiting for replication timed out" } };
         assert!(matches!(rejections(&answer), Err(Error::Away(_))));
+        let met =
+            doc! { "index": 0, "code": 11000, "keyPattern": { "_id": 1 }, "errmsg": "E11000" };
+        answer.insert("writeErrors", [met]);
+        assert!(
+            matches!(rejections(&answer), Err(Error::Away(_))),
+            "the others of the command may be rolled back"
+        );
+    }
+
+    #[test]
+    fn what_the_server_says_is_told_without_the_document() {
+        let geo = "Can't extract geo keys: { _id: \"17\", latitude: 52.52, longitude: 13.41 }";
+        let unique = "E11000 duplicate key error collection: w.r index: place_1 dup key: { latitude: 52.52 }";
+        for (code, text) in [(16_755, geo), (11_000, unique)] {
+            let error =
+                doc! { "index": 0, "code": code, "keyPattern": { "latitude": 1 }, "errmsg": text };
+            let Why::Data(told) = one(error) else {
+                panic!("it is a matter of the data")
+            };
+            assert!(told.starts_with(&code.to_string()), "{told}");
+            assert!(!told.contains("52.52"), "{told}");
+        }
     }
 }

@@ -78,7 +78,7 @@ impl Batch {
         self.open = mem::take(&mut self.met);
         self.settle(How::Upsert, collection, desk).await?;
         let unchanged = mem::take(&mut self.met).len();
-        let dead = mem::take(&mut self.dead);
+        let (dead, mut buried) = (mem::take(&mut self.dead), 0);
         for (place, detail) in &dead {
             let letter = Letter {
                 claim: self.writes[*place].claim,
@@ -87,7 +87,7 @@ impl Batch {
                 detail,
                 sink: Sink::Mongodb.as_str(),
             };
-            desk.letters.bury(&letter, &desk.vitals).await?;
+            buried += u64::from(desk.letters.bury(&letter, &desk.vitals).await?);
         }
         let rows = self.writes.len();
         let stored = rows - unchanged - dead.len();
@@ -101,7 +101,7 @@ impl Batch {
             bytes: self.writes.iter().map(Write::bytes).sum(),
             stored: stored as u64,
             unchanged: unchanged as u64,
-            dead: dead.len() as u64,
+            dead: buried,
         })
     }
 

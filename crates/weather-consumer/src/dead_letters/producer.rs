@@ -79,15 +79,15 @@ impl DeadLetters {
         }
     }
 
-    /// Puts the record aside, unless an earlier owner of the partition has; returns when every replica
-    /// that must has it.
+    /// Puts the record aside, unless an earlier owner of the partition has (false); returns when every
+    /// replica that must has it.
     ///
     /// # Errors
     /// What no waiting changes.
-    pub async fn bury(&self, letter: &Letter<'_>, vitals: &Vitals) -> anyhow::Result<()> {
+    pub async fn bury(&self, letter: &Letter<'_>, vitals: &Vitals) -> anyhow::Result<bool> {
         let attempt = async || self.0.send_once(letter).await;
         if !until_it_works(READY_DEAD_LETTERS, vitals, DELIVERY_LIMIT, attempt).await? {
-            return Ok(());
+            return Ok(false);
         }
         vitals.add(
             &DEAD_LETTERS,
@@ -100,7 +100,7 @@ impl DeadLetters {
             reason = letter.reason.as_str(),
             "put a record aside"
         );
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -116,11 +116,11 @@ impl Inner {
             *seen = tokio::task::spawn_blocking(read).await??;
             seen.claim = letter.claim.number;
         }
-        if seen.graves.contains(&place) {
+        if seen.has(&place) {
             return Ok(false);
         }
         self.send(letter).await?;
-        seen.graves.insert(place);
+        seen.add(place);
         Ok(true)
     }
 

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Entry, Reason, headers,
     list::{list, reader},
-    replayed::Replayed,
+    replayed::{Replayed, TOO_MANY},
 };
 use crate::topic::{self, Quiet};
 
@@ -77,8 +77,7 @@ pub fn replay(
     let mut remembered = remembered(&consumer, topic)?;
     let mut sender = Sender::new(kafka, runtime)?;
     let mut gone: HashSet<[Option<String>; 3]> = HashSet::new();
-    let mut pending: Vec<(i32, i64)> = Vec::new();
-    let mut count = 0;
+    let (mut pending, mut count) = (0, 0);
     let limit = selection.limit.unwrap_or(usize::MAX) as u64;
     let from: BTreeMap<i32, i64> = remembered
         .iter()
@@ -105,6 +104,9 @@ pub fn replay(
                 if known.has(offset) || !wanted {
                     return Ok(true);
                 }
+                if !known.can_add(offset) {
+                    return Err(anyhow!(TOO_MANY));
+                }
                 let source = ["source.topic", "source.partition", "source.offset"]
                     .map(|name| entry.header(name).map(str::to_owned));
                 // Two consumers may have put the same record aside: it goes back once.
@@ -112,30 +114,29 @@ pub fn replay(
                     sender.send(&entry)?;
                     count += 1;
                 }
-                pending.push((partition, offset));
-                if pending.len() >= COMMIT_EVERY {
+                known.add(offset);
+                pending += 1;
+                if pending == COMMIT_EVERY {
+                    pending = 0;
                     sender.settle()?;
-                    remember(&consumer, topic, &mut remembered, &mut pending)?;
+                    remember(&consumer, topic, &remembered)?;
                 }
                 Ok(count < limit)
             },
         )
     };
+    // What did not arrive is not remembered, whatever ended the walk.
     sender.settle()?;
-    remember(&consumer, topic, &mut remembered, &mut pending)?;
+    remember(&consumer, topic, &remembered)?;
     walk.map(|()| count)
 }
 
 fn remember(
     consumer: &BaseConsumer<Quiet>,
     topic: &str,
-    remembered: &mut BTreeMap<i32, Replayed>,
-    pending: &mut Vec<(i32, i64)>,
+    remembered: &BTreeMap<i32, Replayed>,
 ) -> anyhow::Result<()> {
     let mut list = TopicPartitionList::new();
-    for (partition, offset) in pending.drain(..) {
-        remembered.entry(partition).or_default().add(offset);
-    }
     for (partition, replayed) in remembered {
         let mut element = list.add_partition(topic, *partition);
         element.set_offset(Offset::Offset(replayed.below()))?;
@@ -154,6 +155,8 @@ struct Sender {
     producer: FutureProducer<Quiet>,
     runtime: Handle,
     under_way: Vec<DeliveryFuture>,
+    /// One did not arrive.
+    has_failed: bool,
 }
 
 impl Sender {
@@ -172,6 +175,7 @@ impl Sender {
             producer,
             runtime,
             under_way: Vec::new(),
+            has_failed: false,
         })
     }
 
@@ -207,14 +211,20 @@ impl Sender {
     }
 
     fn settle(&mut self) -> anyhow::Result<()> {
+        let mut failure = None;
         for delivery in self.under_way.drain(..) {
-            let delivered = self
-                .runtime
-                .block_on(delivery)
-                .context("wait until a replayed record has arrived")?;
-            delivered
-                .map_err(|(error, _)| error)
-                .context("replay dead letters: not all arrived; replay again")?;
+            let delivered = self.runtime.block_on(delivery);
+            let delivered = delivered.map_err(anyhow::Error::new);
+            let delivered =
+                delivered.and_then(|delivered| Ok(delivered.map_err(|(error, _)| error)?));
+            if let Err(error) = delivered {
+                failure.get_or_insert(error);
+            }
+        }
+        self.has_failed |= failure.is_some();
+        if self.has_failed {
+            let error = failure.unwrap_or_else(|| anyhow!("an earlier record did not arrive"));
+            return Err(error.context("replay dead letters: not all arrived; replay again"));
         }
         Ok(())
     }

@@ -6,6 +6,11 @@ use anyhow::{Context as _, bail};
 
 /// What a broker takes as the metadata of a commit (`offset.metadata.max.bytes`).
 const METADATA_BYTES: usize = 4096;
+/// A comma, and the first and the last offset of a range with a dash between.
+const RANGE_BYTES: usize = 40;
+
+/// Why a replay ends before its end.
+pub(super) const TOO_MANY: &str = "too many letters were left out between replayed ones to remember more of them: replay those first, without --reason";
 
 /// One partition's record of replays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,11 +57,26 @@ impl Replayed {
         }
     }
 
+    /// Whether a replay of `offset` could be remembered, of offsets that come in order.
+    pub(super) fn can_add(&self, offset: i64) -> bool {
+        offset <= self.below
+            || self.beyond.contains(&(offset - 1))
+            || self.ranges().len() + RANGE_BYTES <= METADATA_BYTES
+    }
+
     /// The metadata of the commit.
     ///
     /// # Errors
     /// Too much was left out in between.
     pub(super) fn metadata(&self) -> anyhow::Result<String> {
+        let text = self.ranges();
+        if text.len() > METADATA_BYTES {
+            bail!(TOO_MANY);
+        }
+        Ok(text)
+    }
+
+    fn ranges(&self) -> String {
         let mut ranges: Vec<(i64, i64)> = Vec::new();
         for &offset in &self.beyond {
             match ranges.last_mut().filter(|(_, last)| last + 1 == offset) {
@@ -71,13 +91,7 @@ impl Replayed {
                 format!("{first}-{last}")
             }
         });
-        let text = ranges.collect::<Vec<_>>().join(",");
-        if text.len() > METADATA_BYTES {
-            bail!(
-                "too many letters were left out between replayed ones to remember them; replay those first, without --reason"
-            );
-        }
-        Ok(text)
+        ranges.collect::<Vec<_>>().join(",")
     }
 }
 
@@ -100,6 +114,20 @@ mod tests {
                 prop_assert_eq!(again.has(offset), offset < start || offsets.contains(&offset));
             }
         }
+    }
+
+    #[test]
+    fn whatever_is_said_to_be_rememberable_is() {
+        let mut replayed = Replayed::default();
+        let many = (1..).flat_map(|number| [number * 1_000_000_007, number * 1_000_000_007 + 1]);
+        for offset in many.take_while(|offset| *offset < 1_000_000_000_000) {
+            if !replayed.can_add(offset) {
+                assert!(offset > 100 * 1_000_000_007, "{offset}");
+                break;
+            }
+            replayed.add(offset);
+        }
+        assert!(replayed.metadata().is_ok());
     }
 
     #[test]

@@ -12,12 +12,16 @@ use crate::topic::ends;
 
 /// So many of the last letters are looked at: more than an owner leaves uncommitted.
 const LATEST: i64 = 20_000;
+/// So many are kept; then the last ones are read anew.
+const MOST: usize = 2 * LATEST as usize;
 
 /// A letter by the record that it is about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Grave {
     partition: i32,
     offset: i64,
+    /// A topic that was made anew under its name has other records at the same offsets.
+    timestamp: Option<i64>,
     sink: String,
 }
 
@@ -27,6 +31,7 @@ impl Grave {
         Self {
             partition: place.partition,
             offset: place.offset,
+            timestamp: place.timestamp,
             sink: letter.sink.to_owned(),
         }
     }
@@ -37,10 +42,23 @@ impl Grave {
 pub(super) struct Seen {
     /// Later claims may know more: another member owned the partition in between.
     pub(super) claim: u64,
-    pub(super) graves: HashSet<Grave>,
+    graves: HashSet<Grave>,
 }
 
 impl Seen {
+    /// Remembers a letter that was sent.
+    pub(super) fn add(&mut self, grave: Grave) {
+        if self.graves.len() >= MOST {
+            *self = Self::default();
+            return;
+        }
+        self.graves.insert(grave);
+    }
+
+    pub(super) fn has(&self, grave: &Grave) -> bool {
+        self.graves.contains(grave)
+    }
+
     pub(super) fn read(
         kafka: &KafkaArgs,
         topic: &str,
@@ -74,6 +92,7 @@ impl Seen {
                 graves.insert(Grave {
                     partition,
                     offset,
+                    timestamp: number("source.timestamp"),
                     sink: sink.to_owned(),
                 });
             }

@@ -14,6 +14,7 @@ use crate::{
 
 impl Intake {
     pub(super) fn answer(&mut self, topic: &Topic, change: Change) -> anyhow::Result<()> {
+        self.refusals.end(&self.vitals);
         match change {
             Change::Assign(list) => {
                 topic

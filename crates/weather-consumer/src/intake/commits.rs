@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use tracing::{debug, warn};
+use common::vitals::Vitals;
+use tracing::{debug, info, warn};
 
 use super::{HOPELESS, Intake, POLL};
 use crate::{
+    metrics::{READY_COMMITS, RETRIES},
     record::Claim,
     topic::{Outcome, Topic},
 };
@@ -16,6 +18,40 @@ const COMMIT_EVERY: Duration = Duration::from_millis(500);
 const LAST_COMMIT: Duration = Duration::from_secs(6);
 /// Between a refusal and the next try while a last commit is waited for.
 const AGAIN: Duration = Duration::from_millis(50);
+/// A group that assigns anew refuses commits for seconds; longer than this something is wrong.
+const REFUSED_LONG: Duration = Duration::from_secs(30);
+
+/// Refusals in a row: what is stored stays safe, but would be read again.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    since: Option<Instant>,
+    is_told: bool,
+}
+
+impl Refusals {
+    fn add(&mut self, error: &str, vitals: &Vitals) {
+        vitals.add(&RETRIES, &[("sink", READY_COMMITS)], 1.0);
+        let since = *self.since.get_or_insert_with(Instant::now);
+        if since.elapsed() < REFUSED_LONG {
+            return;
+        }
+        vitals.not_ready(READY_COMMITS, format!("Kafka refuses them: {error}"));
+        if !std::mem::replace(&mut self.is_told, true) {
+            warn!(
+                error,
+                "Kafka refuses to commit what is stored, trying until it does"
+            );
+        }
+    }
+
+    /// A commit was confirmed, or there is another assignment.
+    pub(super) fn end(&mut self, vitals: &Vitals) {
+        if std::mem::take(self).is_told {
+            vitals.ready(READY_COMMITS);
+            info!("Kafka's refusals of commits have ended");
+        }
+    }
+}
 
 impl Intake {
     /// Sends what is stored and not confirmed, when nothing is under way.
@@ -75,8 +111,10 @@ impl Intake {
         if let Err(error) = result {
             let error = error.to_string();
             debug!(error, "a commit was refused and will be repeated");
+            self.refusals.add(&error, &self.vitals);
             return Ok(Some(error));
         }
+        self.refusals.end(&self.vitals);
         for (claim, offset) in offsets {
             let partition = self.partitions.get_mut(&claim.partition);
             if let Some(partition) = partition.filter(|partition| partition.claim == claim) {

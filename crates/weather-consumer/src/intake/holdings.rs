@@ -47,17 +47,19 @@ impl Waiting {
     }
 }
 
-/// When each location was last heard of.
+/// When each location was last heard of, and on which partition.
 #[derive(Debug, Default)]
-pub(super) struct Staleness(HashMap<Box<str>, i64>);
+pub(super) struct Staleness(HashMap<Box<str>, (i64, i32)>);
 
 impl Staleness {
-    pub(super) fn saw(&mut self, reading: &Message<'_>) {
+    pub(super) fn saw(&mut self, reading: &Message<'_>, partition: i32) {
         let fetched = reading.fetched_at.as_millisecond();
-        if let Some(newest) = self.0.get_mut(reading.location_id.as_ref()) {
+        if let Some((newest, known)) = self.0.get_mut(reading.location_id.as_ref()) {
             *newest = fetched.max(*newest);
+            *known = partition;
         } else if self.0.len() < MOST_LOCATIONS {
-            self.0.insert(reading.location_id.as_ref().into(), fetched);
+            self.0
+                .insert(reading.location_id.as_ref().into(), (fetched, partition));
         }
     }
 }
@@ -182,10 +184,11 @@ impl Intake {
                 claim,
                 offset,
                 bytes,
+                is_new,
             } => {
                 self.waiting.letters -= 1;
                 self.waiting.letter_bytes -= bytes;
-                self.counts.dead_lettered += 1;
+                self.counts.dead_lettered += u64::from(is_new);
                 let partition = self.partitions.get_mut(&claim.partition);
                 if let Some(partition) = partition.filter(|partition| partition.claim == claim) {
                     partition.progress.buried(offset);
@@ -212,7 +215,9 @@ impl Intake {
             .set(&PARTITIONS, &[], self.partitions.len() as f64);
         let mut behind = false;
         for (number, partition) in &mut self.partitions {
-            let (Some(end), Some(next)) = (topic.end(*number), partition.progress.next()) else {
+            // As long as nothing came of it, it stands where the group left it.
+            let next = partition.progress.next().or_else(|| topic.start(*number));
+            let (Some(end), Some(next)) = (topic.end(*number), next) else {
                 continue;
             };
             behind |= end > next;
@@ -224,7 +229,7 @@ impl Intake {
         self.pulse
             .busy(behind || self.waiting.rows + self.waiting.files + self.waiting.letters > 0);
         let now = Timestamp::now().as_millisecond();
-        for (location, newest) in &self.staleness.0 {
+        for (location, (newest, _)) in &self.staleness.0 {
             let seconds = (now - newest) as f64 / 1000.0;
             self.vitals
                 .set(&STALENESS, &[("location_id", location)], seconds);
@@ -232,8 +237,13 @@ impl Intake {
     }
 
     /// A partition is somebody else's now.
-    pub(super) fn forget(&self, number: i32) {
+    pub(super) fn forget(&mut self, number: i32) {
         self.vitals
             .forget(&LAG, &[("partition", &number.to_string())]);
+        let known = &mut self.staleness.0;
+        for (location, _) in known.extract_if(|_, (_, partition)| *partition == number) {
+            self.vitals
+                .forget(&STALENESS, &[("location_id", &location)]);
+        }
     }
 }

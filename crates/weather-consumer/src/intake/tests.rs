@@ -54,11 +54,17 @@ async fn what_the_broker_refused_to_commit_is_committed_again() {
             claim,
             offset,
             bytes,
+            is_new: offset % 2 == 0,
         };
         report.send(buried).unwrap();
     }
     stop.cancel();
     let ended = tokio::task::spawn_blocking(|| thread.join().unwrap()).await;
-    assert!(ended.unwrap().unwrap().settled);
+    let ended = ended.unwrap().unwrap();
+    assert!(ended.settled);
+    assert_eq!(
+        ended.counts.dead_lettered, 10,
+        "the others were there before"
+    );
     assert_eq!(committed(&cluster), 20);
 }

@@ -62,6 +62,20 @@ pub struct Rows {
 }
 
 impl Rows {
+    /// Whether a reading fits the table.
+    ///
+    /// # Errors
+    /// [`NoCode`]: it does not.
+    pub fn check(message: &Message<'_>) -> Result<(), NoCode> {
+        let code = message.values[WEATHER_CODE]
+            .as_ref()
+            .map_or(0.0, common::weather::Decimal::as_f64);
+        if code.fract() != 0.0 || code.abs() > f64::from(i32::MAX) {
+            return Err(NoCode);
+        }
+        Ok(())
+    }
+
     /// Adds a reading.
     ///
     /// # Errors
@@ -72,12 +86,9 @@ impl Rows {
                 .as_ref()
                 .map_or(f64::NAN, common::weather::Decimal::as_f64)
         };
+        Self::check(message)?;
         let values: [f64; VALUES.len()] =
             std::array::from_fn(|index| number(&message.values[index]));
-        let code = values[WEATHER_CODE];
-        if !code.is_nan() && (code.fract() != 0.0 || code.abs() > f64::from(i32::MAX)) {
-            return Err(NoCode);
-        }
         let row = Row {
             event_id: from_hex(&message.event_id),
             location: self.text(&message.location_id),

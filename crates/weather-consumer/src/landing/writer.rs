@@ -23,6 +23,8 @@ use crate::{
 pub const WRITERS: usize = 2;
 /// How long a put may take before it is tried again.
 const PUT_LIMIT: Duration = Duration::from_secs(120);
+/// Before a put that met a conflict is tried again.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// A file that takes no more rows.
 #[derive(Debug)]
@@ -99,7 +101,11 @@ async fn land(
                 break;
             }
             Written::Exists => {
-                let standing = standing(storage, &key, &footer, desk).await?;
+                let Some(standing) = standing(storage, &key, &footer, desk).await? else {
+                    debug!(landing.key = key, "there is no file of that name after all");
+                    tokio::time::sleep(AGAIN).await;
+                    continue;
+                };
                 debug!(
                     landing.key = key,
                     last_offset = standing.last_offset,
@@ -129,20 +135,19 @@ async fn land(
     })
 }
 
-/// What the file says that had the name first.
+/// What the file says that had the name first; none where it is gone, or where the store only told of a
+/// conflict with another writer.
 async fn standing(
     storage: &Storage,
     key: &str,
     ours: &Footer,
     desk: &Desk,
-) -> anyhow::Result<Footer> {
-    let read = async || {
-        storage
-            .get(key)
-            .await?
-            .with_context(|| format!("read {key}: it was there a moment ago"))
+) -> anyhow::Result<Option<Footer>> {
+    let read = async || storage.get(key).await;
+    let read = until_it_works(READY_LANDING, &desk.vitals, PUT_LIMIT, read);
+    let Some((body, _)) = read.await? else {
+        return Ok(None);
     };
-    let (body, _) = until_it_works(READY_LANDING, &desk.vitals, PUT_LIMIT, read).await?;
     let standing = footer(&body).with_context(|| format!("go on behind {key}"))?;
     if standing.last_offset < standing.first_offset {
         return Err(anyhow!(
@@ -156,5 +161,5 @@ async fn standing(
         );
         return Err(anyhow!(Refused::new(text)));
     }
-    Ok(standing)
+    Ok(Some(standing))
 }

@@ -49,10 +49,17 @@ struct State {
     unanswered: Option<Change>,
     /// What no waiting changes.
     failure: Option<anyhow::Error>,
-    ends: HashMap<i32, i64>,
+    partitions: HashMap<i32, Offsets>,
     /// Errors that stand, each told once.
     told: BTreeMap<String, u64>,
     closing: bool,
+}
+
+/// What librdkafka knows of a partition; negative where it does not know.
+struct Offsets {
+    first: i64,
+    committed: i64,
+    end: i64,
 }
 
 impl Events {
@@ -78,11 +85,16 @@ impl Events {
     }
 
     pub(super) fn end(&self, partition: i32) -> Option<i64> {
-        self.state()
-            .ends
-            .get(&partition)
-            .copied()
-            .filter(|end| *end >= 0)
+        let end = self.state().partitions.get(&partition)?.end;
+        (end >= 0).then_some(end)
+    }
+
+    pub(super) fn start(&self, partition: i32) -> Option<i64> {
+        let state = self.state();
+        let Offsets {
+            committed, first, ..
+        } = state.partitions.get(&partition)?;
+        [*committed, *first].into_iter().find(|offset| *offset >= 0)
     }
 
     /// From now on changes are answered at once; gives the one that still waits.
@@ -186,11 +198,15 @@ impl ClientContext for Events {
             self.vitals.not_ready(READY_KAFKA, "no broker answers");
         }
         if let Some(topic) = statistics.topics.get(&self.topic) {
-            state.ends = topic
-                .partitions
-                .values()
-                .map(|partition| (partition.partition, partition.hi_offset))
-                .collect();
+            let known = topic.partitions.values().map(|partition| {
+                let offsets = Offsets {
+                    first: partition.lo_offset,
+                    committed: partition.committed_offset,
+                    end: partition.hi_offset,
+                };
+                (partition.partition, offsets)
+            });
+            state.partitions = known.collect();
         }
     }
 }

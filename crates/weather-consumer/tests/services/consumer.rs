@@ -76,7 +76,10 @@ impl Consumer {
             .local_addr()
             .unwrap()
             .port();
-        let mut command = command(world, &["run", "--session-timeout", "6s"]);
+        let mut command = command(world, &["run"]);
+        if !options.contains(&"--session-timeout") {
+            command.args(["--session-timeout", "6s"]);
+        }
         command
             .args(["--listen-addr", &format!("127.0.0.1:{port}")])
             .args(options)

@@ -1,7 +1,10 @@
 //! Members come and go, and one comes back from the dead.
 
+use std::time::{Duration, Instant};
+
 use crate::{
     consumer::Consumer,
+    proxy::Proxy,
     reading::{reading, record},
     world::{SOON, World, eventually},
 };
@@ -60,11 +63,17 @@ fn a_member_is_added_and_removed_and_nothing_is_lost_or_doubled() {
 #[test]
 fn a_zombie_cannot_overwrite_what_is_newer() {
     let world = World::new("zombie", 1);
+    // MongoDB is away for it alone: it holds the first revision, and an open file, when it is stopped.
+    let proxy = Proxy::to(world.mongodb.trim_start_matches("mongodb://"));
+    let address = format!("mongodb://{}/?directConnection=true", proxy.address);
+    let zombie =
+        Consumer::with_environment(&world, &["--max-age", "5s"], &[("MONGODB_URI", &address)]);
+    zombie.until_ready();
+    proxy.cut();
     world.send((0..300).map(|number| record(&reading(number, 0))));
-    // It holds an open file when it is stopped.
-    let zombie = Consumer::start(&world, &["--max-age", "1h"]);
-    eventually("the first revision", SOON, || {
-        (world.count() == 300).then_some(())
+    let read = |consumer: &Consumer| consumer.metric("weather_consumer_records_total");
+    eventually("the first revision is in its hands", SOON, || {
+        read(&zombie).filter(|read| *read == 300.0)
     });
     zombie.signal("STOP");
     let owner = Consumer::start(&world, &["--max-age", "1s"]);
@@ -72,7 +81,13 @@ fn a_zombie_cannot_overwrite_what_is_newer() {
     world.until_committed(600);
     let (newest, _) = world.expected();
     assert_eq!(world.documents(), newest);
+    proxy.mend();
     zombie.signal("CONT");
+    eventually("it wrote to MongoDB what it held, in vain", SOON, || {
+        zombie
+            .metric("weather_consumer_unchanged_total")
+            .filter(|rows| *rows >= 300.0)
+    });
     eventually("it knows that its partition is gone", SOON, || {
         zombie
             .metric("weather_consumer_partitions")
@@ -86,16 +101,40 @@ fn a_zombie_cannot_overwrite_what_is_newer() {
 }
 
 #[test]
-fn a_static_member_that_restarts_goes_on_where_it_was() {
+fn a_static_member_that_restarts_goes_on_where_it_was_and_moves_nothing() {
     let world = World::new("static", 2);
-    let options = ["--group-instance-id", "weather-0", "--max-age", "1s"];
+    let start = |name| {
+        let options = ["--group-instance-id", name, "--max-age", "1s"];
+        Consumer::start(
+            &world,
+            &[&options[..], &["--session-timeout", "60s"]].concat(),
+        )
+    };
+    let has_one = |consumer: &Consumer| {
+        consumer
+            .metric("weather_consumer_partitions")
+            .filter(|held| *held == 1.0)
+    };
+    let other = start("weather-1");
+    let before = start("weather-0");
+    eventually("they share", SOON, || has_one(&other).and(has_one(&before)));
     world.send_readings(0..200);
-    let before = Consumer::start(&world, &options);
     world.until_committed(200);
     before.kill();
-    let after = Consumer::start(&world, &options);
+    let killed = Instant::now();
+    let after = start("weather-0");
     world.send_readings(200..400);
     world.until_committed(400);
+    assert!(
+        killed.elapsed() < Duration::from_secs(50),
+        "the group waited for the dead member"
+    );
+    assert!(
+        has_one(&other).is_some(),
+        "the other has taken its partition"
+    );
+    assert!(has_one(&after).is_some());
     after.stop();
+    other.stop();
     world.assert_whole();
 }
