@@ -19,7 +19,7 @@ use mongodb::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
-pub use document::{Unfit, statement};
+pub use document::{Unfit, document};
 pub use errors::{Error, Rejection, Why};
 pub use writer::{Write, write};
 
@@ -113,20 +113,20 @@ impl Collection {
             .map_err(Error::from)
     }
 
-    /// Stores the readings of these statements, in any order. Gives those that were rejected.
+    /// Stores these readings, in any order. Gives those that were rejected.
     ///
     /// # Errors
     /// The whole command failed; some of it may have been stored.
     pub async fn store(
         &self,
         how: How,
-        statements: impl Iterator<Item = &RawDocumentBuf>,
+        documents: impl Iterator<Item = &RawDocumentBuf>,
     ) -> Result<Vec<Rejection>, Error> {
         let mut readings = RawArrayBuf::new();
-        for statement in statements {
+        for document in documents {
             match how {
-                How::Insert => readings.push(document::of(statement)?),
-                How::Upsert => readings.push(statement),
+                How::Insert => readings.push(document),
+                How::Upsert => readings.push(&document::upsert(document)?),
             }
         }
         let mut concern = RawDocumentBuf::new();

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::{
-    collection::{self, Unfit, statement},
+    collection::{self, Unfit, document},
     consume::Limits,
     dead_letters::{DECODE, Reason},
     landing::{self, ClosedFile},
@@ -221,10 +221,10 @@ impl Intake {
         if self.outlets.writes.is_none() {
             return Ok(());
         }
-        match statement(&reading, &self.topic, place) {
-            Ok(statement) => self.write(collection::Write {
+        match document(&reading, &self.topic, place) {
+            Ok(document) => self.write(collection::Write {
                 claim,
-                statement,
+                document,
                 record: Record::copy(message),
             }),
             Err(unfit) => {

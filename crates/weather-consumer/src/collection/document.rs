@@ -1,5 +1,7 @@
 //! A reading as a document, and the statement that stores it where nothing newer is.
 
+use std::sync::LazyLock;
+
 use common::weather::{Decimal, Message, VALUES, VERSION};
 use mongodb::bson::{
     DateTime, RawArrayBuf, RawBson, RawDocument, RawDocumentBuf,
@@ -28,37 +30,42 @@ pub enum Unfit {
     Field(String, &'static str),
 }
 
+/// Bytes of nearly every document: it is not moved while it grows.
+const USUAL_BYTES: usize = 640;
+
+/// The names of the values, as documents have them.
+static VALUE_KEYS: LazyLock<[CString; VALUES.len()]> =
+    LazyLock::new(|| VALUES.map(|name| key(name).expect("our own names have no U+0000")));
+
 /// The statement of an `update` command: replaces an older document of this event, or adds it.
 ///
 /// Where a newer one is there, the filter finds nothing, the insert that follows meets its id, and the
 /// server answers with a duplicate key.
-pub fn statement(
-    message: &Message<'_>,
-    topic: &str,
-    place: Place,
-) -> Result<RawDocumentBuf, Unfit> {
-    let fetched_at = DateTime::from_millis(message.fetched_at.as_millisecond());
+pub(super) fn upsert(document: &RawDocument) -> Result<RawDocumentBuf, Error> {
+    let field = |name: &'static CStr| {
+        let found = document.get(name.as_str());
+        let found = found.map_err(|error| Error::Data(error.to_string()))?;
+        found.ok_or_else(|| Error::Data(format!("the document has no {}", name.as_str())))
+    };
     let mut older = RawDocumentBuf::new();
-    older.append(cstr!("$lt"), fetched_at);
+    older.append(cstr!("$lt"), field(cstr!("fetched_at"))?);
     let mut filter = RawDocumentBuf::new();
-    filter.append(cstr!("_id"), message.event_id.as_ref());
+    filter.append(cstr!("_id"), field(cstr!("_id"))?);
     filter.append(cstr!("fetched_at"), older);
 
     let mut statement = RawDocumentBuf::new();
     statement.append(cstr!("q"), filter);
-    statement.append(cstr!("u"), document(message, topic, place)?);
+    statement.append(cstr!("u"), document);
     statement.append(cstr!("upsert"), true);
     Ok(statement)
 }
 
-/// The document of a statement.
-pub(super) fn of(statement: &RawDocument) -> Result<&RawDocument, Error> {
-    let document = statement.get_document("u");
-    document.map_err(|error| Error::Data(error.to_string()))
-}
-
-fn document(message: &Message<'_>, topic: &str, place: Place) -> Result<RawDocumentBuf, Unfit> {
-    let mut document = RawDocumentBuf::new();
+/// A reading as it is kept.
+///
+/// # Errors
+/// A document of MongoDB cannot hold it.
+pub fn document(message: &Message<'_>, topic: &str, place: Place) -> Result<RawDocumentBuf, Unfit> {
+    let mut document = with_room(USUAL_BYTES);
     document.append(cstr!("_id"), message.event_id.as_ref());
     document.append(cstr!("version"), i64::try_from(VERSION).unwrap_or(i64::MAX));
     document.append(cstr!("location_id"), message.location_id.as_ref());
@@ -80,15 +87,14 @@ fn document(message: &Message<'_>, topic: &str, place: Place) -> Result<RawDocum
         cstr!("fetched_at"),
         DateTime::from_millis(message.fetched_at.as_millisecond()),
     );
-    for (name, value) in std::iter::zip(VALUES, &message.values) {
+    for (name, value) in std::iter::zip(&*VALUE_KEYS, &message.values) {
         let code = value
             .as_ref()
-            .filter(|_| name == WEATHER_CODE)
+            .filter(|_| name.as_str() == WEATHER_CODE)
             .and_then(|value| value.as_str().parse::<i32>().ok());
-        let name = key(name)?;
         match code {
-            Some(code) => document.append(&name, code),
-            None => append(&mut document, &name, value.as_ref()),
+            Some(code) => document.append(name, code),
+            None => append(&mut document, name, value.as_ref()),
         }
     }
     for (name, json) in &message.extra.0 {
@@ -110,6 +116,13 @@ fn document(message: &Message<'_>, topic: &str, place: Place) -> Result<RawDocum
     } else {
         Ok(document)
     }
+}
+
+/// An empty document that need not be moved until it has so many bytes.
+fn with_room(bytes: usize) -> RawDocumentBuf {
+    let mut data = Vec::with_capacity(bytes);
+    data.extend_from_slice(RawDocumentBuf::new().as_bytes());
+    RawDocumentBuf::from_bytes(data).unwrap_or_default()
 }
 
 /// Where on the topic it came from.

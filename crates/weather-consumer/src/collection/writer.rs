@@ -24,7 +24,7 @@ const BATCH_ROWS_LIMIT: usize = 500;
 #[derive(Debug)]
 pub struct Write {
     pub claim: Claim,
-    pub statement: RawDocumentBuf,
+    pub document: RawDocumentBuf,
     /// As it was on the topic, for the case that the server refuses it.
     pub record: Record,
 }
@@ -32,7 +32,7 @@ pub struct Write {
 impl Write {
     /// What it holds in memory, roughly.
     pub fn bytes(&self) -> usize {
-        self.statement.as_bytes().len() + self.record.bytes()
+        self.document.as_bytes().len() + self.record.bytes()
     }
 }
 
@@ -134,8 +134,8 @@ impl Batch {
 
     /// One command for what is open. True: it must be halved.
     async fn attempt(&mut self, how: How, collection: &Collection) -> anyhow::Result<bool> {
-        let statements = self.open.iter().map(|place| &self.writes[*place].statement);
-        let rejections = match collection.store(how, statements).await {
+        let documents = self.open.iter().map(|place| &self.writes[*place].document);
+        let rejections = match collection.store(how, documents).await {
             Ok(rejections) => rejections,
             Err(Error::Data(detail)) => {
                 if self.open.len() > 1 {
