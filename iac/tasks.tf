@@ -14,6 +14,7 @@ locals {
     tag                                = var.image_tag
     landing_url                        = "s3://${local.buckets.landing}"
     report_url                         = "s3://${local.buckets.report}"
+    home_timezone                      = var.home_timezone
     strava_api_url                     = var.strava_api_url
     strava_oauth_url                   = var.strava_oauth_url
     strava_token_store                 = "ssm://${local.parameter_path}/strava/token${length(var.athletes) > 0 ? "/{athlete_id}" : ""}"

@@ -98,6 +98,12 @@ variable "athletes" {
   }
 }
 
+variable "home_timezone" {
+  description = "IANA name of the time zone in which activities of unknown zone happened, and whose today it is; empty: UTC"
+  type        = string
+  default     = ""
+}
+
 variable "strava_api_url" {
   description = "Strava's API; empty: the program's default"
   type        = string

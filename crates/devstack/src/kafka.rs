@@ -58,6 +58,11 @@ impl Kafka {
     /// Formats the data folder where there is none, and starts the broker.
     pub async fn start(state: &State) -> anyhow::Result<Self> {
         let folder = state.of_service("kafka")?;
+        ensure!(
+            !folder.as_os_str().as_encoded_bytes().contains(&b','),
+            "Kafka takes a comma in {} for the end of a folder: choose another state folder",
+            folder.display()
+        );
         Self::start_in(&folder).await.context("start Kafka")
     }
 

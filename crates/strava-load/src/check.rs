@@ -38,7 +38,7 @@ async fn warehouse(
     });
     let mut findings = vec![database.await];
     if let Some(client) = session {
-        for schema in ["strava", "strava_load"] {
+        for schema in ["strava", "weather", "strava_load"] {
             let look = check.look(format!("schema {schema}"), rights(&client, schema));
             findings.push(look.await);
         }

@@ -140,6 +140,7 @@ fn fill(given: &impl Fn(&str) -> String) -> BTreeMap<String, String> {
     let mut values: BTreeMap<String, String> =
         BTreeMap::from(["registry", "tag"].map(|name| (name.to_owned(), "local".to_owned())));
     for name in [
+        "HOME_TIMEZONE",
         "KAFKA_BOOTSTRAP_SERVERS",
         "KAFKA_SASL_MECHANISM",
         "KAFKA_SECURITY_PROTOCOL",
