@@ -14,8 +14,9 @@ use common::weather::CONTENT_HASH_HEADER;
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -45,7 +46,12 @@ pub struct Record {
 pub struct Topic {
     name: String,
     config: ClientConfig,
+    /// None between one that failed for good and the next.
     producer: Option<Arc<ThreadedProducer<Courier>>>,
+    /// Gives back what the failed one held.
+    leaving: Option<JoinHandle<()>>,
+    /// When the next one may be made.
+    next_at: Instant,
     deliveries: Arc<Deliveries>,
     vitals: Vitals,
     sent: u64,
@@ -81,6 +87,8 @@ impl Topic {
             name: name.to_owned(),
             config,
             producer,
+            leaving: None,
+            next_at: Instant::now(),
             deliveries,
             vitals,
             sent: 0,
@@ -102,10 +110,15 @@ impl Topic {
         self.deliveries.waiting()
     }
 
-    /// Hands a record over, once there is room for it.
+    /// No broker answered yet, or none does any more.
+    pub fn is_away(&self) -> bool {
+        self.deliveries.is_away()
+    }
+
+    /// Hands a record over, once there is room for it and a producer to take it.
     ///
     /// # Errors
-    /// Stopped while there was no room, or a configuration that librdkafka refuses.
+    /// Stopped while there was none, a record that Kafka never takes, or [`Refused`] as [`Topic::settle`] is.
     pub async fn send(&mut self, record: Record, stop: &CancellationToken) -> anyhow::Result<()> {
         self.sent += 1;
         if self.sent.is_multiple_of(SHOW_EVERY) {
@@ -113,13 +126,20 @@ impl Topic {
         }
         let mut record = record;
         loop {
+            if self.deliveries.has_failed() || self.producer.is_none() {
+                tokio::select! {
+                    replaced = self.send_again() => replaced?,
+                    () = stop.cancelled() => return Err(stopped()),
+                }
+            }
             match self.try_send(record)? {
                 None => return Ok(()),
                 Some(same) => record = same,
             }
+            self.deliveries.let_in()?;
             tokio::select! {
                 () = self.deliveries.progress(LOOK_AGAIN) => {}
-                () = stop.cancelled() => return Err(anyhow!(Stopped).context("send readings to Kafka")),
+                () = stop.cancelled() => return Err(stopped()),
             }
         }
     }
@@ -149,19 +169,23 @@ impl Topic {
     }
 
     /// Waits until everything is acknowledged, sending again what came back, but not longer than `patience`.
-    /// True when nothing is left waiting.
+    /// True when nothing is left waiting. Whoever drops the wait may begin another: nothing is lost by it.
     ///
     /// # Errors
-    /// When Kafka refuses a record for good: [`Refused`] where rights or settings are at fault.
+    /// When Kafka refuses a record for good: [`Refused`] where credentials, rights or settings are at fault.
     pub async fn settle(&mut self, patience: Duration) -> anyhow::Result<bool> {
         let give_up_at = Instant::now() + patience;
         loop {
-            self.send_again().await?;
+            // A pause before the next producer may be longer than the patience that is left.
+            if let Ok(sent) = tokio::time::timeout_at(give_up_at, self.send_again()).await {
+                sent?;
+            }
             self.show();
             if self.waiting() == 0 {
                 self.backoff = FIRST_BACKOFF;
                 return Ok(true);
             }
+            self.deliveries.let_in()?;
             if Instant::now() >= give_up_at {
                 return Ok(false);
             }
@@ -171,45 +195,61 @@ impl Topic {
     }
 
     /// Replaces a producer that has failed for good, and sends what came back unacknowledged.
+    ///
+    /// Dropped at any of its waits it goes on from there the next time.
     async fn send_again(&mut self) -> anyhow::Result<()> {
         if let Some(reason) = self.deliveries.take_failure() {
-            warn!(
-                reason,
-                waiting.count = self.waiting(),
-                "replaced the Kafka producer after a fatal error"
-            );
-            self.vitals.add(&metrics::RECREATED, &[], 1.0);
-            // Dropping it purges what it holds: every record comes back through the courier.
-            let old = self.producer.take();
-            tokio::task::spawn_blocking(move || drop(old))
-                .await
-                .context("drop the Kafka producer")?;
+            self.retire(&reason)?;
+        }
+        if let Some(leaving) = &mut self.leaving {
+            let left = leaving.await;
+            self.leaving = None;
+            left.context("drop the Kafka producer")?;
+        }
+        if self.producer.is_none() {
+            tokio::time::sleep_until(self.next_at).await;
+            // What the old one still told of is not the next one's.
             self.deliveries.take_failure();
-            self.pause().await;
             self.producer = Some(produce(&self.config, &self.deliveries)?);
         }
-        let returned = self.deliveries.take_returned();
-        if returned.is_empty() {
-            return Ok(());
-        }
-        if let Some(code) = returned
-            .iter()
-            .find_map(|returned| returned.code.filter(|code| is_final(*code)))
-        {
-            return Err(refusal(&self.name, code));
-        }
-        for returned in returned {
-            let mut record = returned.record;
-            while let Some(same) = self.try_send(record)? {
-                record = same;
-                if self.deliveries.has_failed() {
-                    // The next turn replaces the producer.
-                    self.deliveries.give_back(record);
-                    break;
-                }
-                self.deliveries.progress(LOOK_AGAIN).await;
+        for _ in 0..self.deliveries.returned_count() {
+            let Some(returned) = self.deliveries.take_returned() else {
+                break;
+            };
+            if let Some(code) = returned.code.filter(|code| is_final(*code)) {
+                return Err(refusal(&self.name, code));
+            }
+            if let Some(record) = self.try_send(returned.record)? {
+                // No room, or this producer has failed too: the next turn goes on with it.
+                self.deliveries.give_back(record);
+                break;
             }
         }
+        Ok(())
+    }
+
+    /// Takes leave of a producer that has failed for good.
+    ///
+    /// # Errors
+    /// [`Refused`] where the next one would fail as well.
+    fn retire(&mut self, reason: &str) -> anyhow::Result<()> {
+        let Some(old) = self.producer.take() else {
+            return Ok(());
+        };
+        let fatal = old.client().fatal_error().map(|(code, _)| code);
+        // Dropping it purges what it holds: every record comes back through the courier.
+        self.leaving = Some(tokio::task::spawn_blocking(move || drop(old)));
+        if let Some(code) = fatal.filter(|code| is_forbidden(*code)) {
+            return Err(refusal(&self.name, code));
+        }
+        warn!(
+            reason,
+            waiting.count = self.waiting(),
+            "replaced the Kafka producer after a fatal error"
+        );
+        self.vitals.add(&metrics::RECREATED, &[], 1.0);
+        self.next_at = Instant::now() + self.backoff.mul_f64(0.5 + fastrand::f64());
+        self.backoff = (self.backoff * 2).min(LONGEST_BACKOFF);
         Ok(())
     }
 
@@ -217,11 +257,6 @@ impl Topic {
         self.vitals.set(&metrics::SENT, &[], self.sent as f64);
         self.vitals
             .set(&metrics::WAITING, &[], self.waiting() as f64);
-    }
-
-    async fn pause(&mut self) {
-        tokio::time::sleep(self.backoff.mul_f64(0.5 + fastrand::f64())).await;
-        self.backoff = (self.backoff * 2).min(LONGEST_BACKOFF);
     }
 
     /// Asks the brokers for the topic, and creates it where it is missing.
@@ -247,9 +282,12 @@ impl Topic {
     }
 
     /// How many partitions the topic has; none where there is no such topic.
+    ///
+    /// # Errors
+    /// When no broker answers within `patience`; [`Refused`] where they refuse the credentials.
     pub async fn partitions(&self, patience: Duration) -> anyhow::Result<Option<usize>> {
         let producer = self.producer.as_ref().context("ask without a producer")?;
-        create::partitions(Arc::clone(producer), &self.name, patience).await
+        create::partitions(Arc::clone(producer), &self.deliveries, &self.name, patience).await
     }
 }
 
@@ -263,6 +301,10 @@ fn produce(
     made.map_err(|error: KafkaError| {
         anyhow!(Refused::new(format!("set up the Kafka producer: {error}")))
     })
+}
+
+fn stopped() -> anyhow::Error {
+    anyhow!(Stopped).context("send readings to Kafka")
 }
 
 /// What no retry and no new producer would change.

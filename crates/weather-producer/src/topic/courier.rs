@@ -1,10 +1,13 @@
 //! What librdkafka reports: acknowledgements, records that come back, and the end of a producer.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use anyhow::anyhow;
 use common::kafka::Signer;
+use common::task::Refused;
 use common::vitals::Vitals;
 use common::weather::CONTENT_HASH_HEADER;
 use rdkafka::ClientContext;
@@ -35,8 +38,12 @@ pub(super) struct Returned {
 pub(super) struct Deliveries {
     in_flight: AtomicUsize,
     acknowledged: AtomicU64,
-    returned: Mutex<Vec<Returned>>,
+    returned: Mutex<VecDeque<Returned>>,
     failure: Mutex<Option<String>>,
+    /// Brokers do not let us in, and none has since.
+    refused: AtomicBool,
+    /// `/readyz` says so.
+    away: AtomicBool,
     news: Notify,
     vitals: Vitals,
     signer: Option<Signer>,
@@ -49,6 +56,9 @@ impl Deliveries {
             acknowledged: AtomicU64::new(0),
             returned: Mutex::default(),
             failure: Mutex::default(),
+            refused: AtomicBool::new(false),
+            // Nobody was asked yet.
+            away: AtomicBool::new(true),
             news: Notify::new(),
             vitals,
             signer,
@@ -79,12 +89,17 @@ impl Deliveries {
         _ = tokio::time::timeout(patience, self.news.notified()).await;
     }
 
-    pub(super) fn take_returned(&self) -> Vec<Returned> {
-        std::mem::take(&mut *lock(&self.returned))
+    pub(super) fn returned_count(&self) -> usize {
+        lock(&self.returned).len()
+    }
+
+    /// The one that came back first.
+    pub(super) fn take_returned(&self) -> Option<Returned> {
+        lock(&self.returned).pop_front()
     }
 
     pub(super) fn give_back(&self, record: Record) {
-        lock(&self.returned).push(Returned { record, code: None });
+        lock(&self.returned).push_front(Returned { record, code: None });
     }
 
     pub(super) fn signs(&self) -> bool {
@@ -105,6 +120,38 @@ impl Deliveries {
         lock(&self.failure).take()
     }
 
+    /// A broker answers.
+    pub(super) fn reached(&self) {
+        self.refused.store(false, Ordering::SeqCst);
+        self.away.store(false, Ordering::SeqCst);
+        self.vitals.ready(metrics::READY_KAFKA);
+    }
+
+    fn lost(&self, why: &str) {
+        self.away.store(true, Ordering::SeqCst);
+        self.vitals.not_ready(metrics::READY_KAFKA, why);
+    }
+
+    /// No broker was reached yet, or none any more.
+    pub(super) fn is_away(&self) -> bool {
+        self.away.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused.load(Ordering::SeqCst)
+    }
+
+    /// # Errors
+    /// [`Refused`] while the brokers refuse the credentials: they would again.
+    pub(super) fn let_in(&self) -> anyhow::Result<()> {
+        if self.is_refused() {
+            return Err(anyhow!(Refused::new(
+                "Kafka refused the credentials: check the KAFKA_* settings"
+            )));
+        }
+        Ok(())
+    }
+
     fn returned(&self, message: &BorrowedMessage<'_>, error: &KafkaError) {
         let text =
             |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
@@ -120,7 +167,7 @@ impl Deliveries {
             content_hash: text(hash.and_then(|header| header.value)),
         };
         let code = error.rdkafka_error_code();
-        lock(&self.returned).push(Returned { record, code });
+        lock(&self.returned).push_back(Returned { record, code });
     }
 }
 
@@ -151,15 +198,12 @@ impl ClientContext for Courier {
     fn error(&self, error: KafkaError, reason: &str) {
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::Fatal) => self.0.fail(reason),
-            Some(RDKafkaErrorCode::AllBrokersDown) => {
-                self.0
-                    .vitals
-                    .not_ready(metrics::READY_KAFKA, "no broker answers");
-            }
-            Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed) => {
-                self.0
-                    .vitals
-                    .not_ready(metrics::READY_KAFKA, "the brokers refuse the credentials");
+            Some(RDKafkaErrorCode::AllBrokersDown) if self.0.is_refused() => {}
+            Some(RDKafkaErrorCode::AllBrokersDown) => self.0.lost("no broker answers"),
+            Some(code) if is_refusal(code, reason) => {
+                self.0.refused.store(true, Ordering::SeqCst);
+                self.0.lost("the brokers refuse the credentials");
+                self.0.news.notify_one();
             }
             _ => {}
         }
@@ -206,7 +250,7 @@ impl ProducerContext for Courier {
                 .vitals
                 .set(&metrics::ACKNOWLEDGED, &[], self.0.acknowledged() as f64);
             if result.is_ok() {
-                self.0.vitals.ready(metrics::READY_KAFKA);
+                self.0.reached();
             }
             self.0.news.notify_one();
         }
@@ -219,13 +263,29 @@ fn is_starting(facility: &str, text: &str) -> bool {
     facility == "GETPID" && text.contains("Coordinator load in progress")
 }
 
+/// Whether the brokers do not let us in. A connection that broke while it introduced itself, and a token that could
+/// not be made, come under the same code, and may be better the next time.
+fn is_refusal(code: RDKafkaErrorCode, reason: &str) -> bool {
+    let passing = [
+        "Broker transport failure",
+        "Timed out",
+        "Failed to acquire SASL OAUTHBEARER token",
+    ];
+    matches!(
+        code,
+        RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed
+    ) && !passing.iter().any(|text| reason.contains(text))
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::is_starting;
+    use rdkafka::types::RDKafkaErrorCode;
+
+    use super::{is_refusal, is_starting};
 
     #[test]
     fn only_a_broker_that_has_just_started_is_no_trouble() {
@@ -240,5 +300,24 @@ mod tests {
             &failed("Broker: Cluster authorization failed")
         ));
         assert!(!is_starting("FAIL", "Broker: Coordinator load in progress"));
+    }
+
+    #[test]
+    fn a_connection_that_breaks_while_it_introduces_itself_is_no_refusal() {
+        let is = |reason: &str| is_refusal(RDKafkaErrorCode::Authentication, reason);
+        assert!(is(
+            "broker:9092/bootstrap: SASL authentication error: Authentication failed: Invalid username or password"
+        ));
+        for passing in [
+            "SASL PLAIN mechanism handshake failed: Local: Broker transport failure: broker's supported mechanisms:",
+            "SASL PLAIN mechanism handshake failed: Local: Timed out: broker's supported mechanisms:",
+            "Failed to acquire SASL OAUTHBEARER token: no credentials",
+        ] {
+            assert!(!is(passing), "{passing}");
+        }
+        assert!(!is_refusal(
+            RDKafkaErrorCode::BrokerTransportFailure,
+            "Disconnected"
+        ));
     }
 }

@@ -27,9 +27,10 @@ pub struct NewTopic {
     pub retention: Option<Duration>,
 }
 
-/// How many partitions the topic has; none where there is no such topic. Asks until a broker answers.
+/// How many partitions the topic has; none where there is no such topic. Asks until a broker answers, or refuses.
 pub(super) async fn partitions(
     producer: Arc<ThreadedProducer<Courier>>,
+    deliveries: &Deliveries,
     topic: &str,
     patience: Duration,
 ) -> anyhow::Result<Option<usize>> {
@@ -44,9 +45,12 @@ pub(super) async fn partitions(
             .context("ask the brokers for their topics")?;
         match fetched {
             Ok(metadata) => {
+                deliveries.reached();
                 let found = metadata.topics().iter().find(|found| found.name() == topic);
                 return Ok(found.map(|found| found.partitions().len()));
             }
+            // The answer says only that no broker is usable; why, librdkafka tells on the side.
+            Err(_) if deliveries.is_refused() => return deliveries.let_in().map(|()| None),
             Err(error) if started.elapsed() + BETWEEN_CALLS >= patience => {
                 return Err(error).context("ask the brokers for their topics; no broker answered");
             }
