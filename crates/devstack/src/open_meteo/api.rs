@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -32,6 +32,24 @@ struct Outcome {
     weight: f64,
 }
 
+/// One of those who ask at once, until it has its answer or has gone away.
+struct Place<'a>(&'a AtomicUsize);
+
+impl<'a> Place<'a> {
+    /// None where the crowd is as large as it may be.
+    fn take(at_once: &'a AtomicUsize) -> Option<Self> {
+        let crowd = at_once.fetch_add(1, Ordering::SeqCst);
+        let place = Self(at_once);
+        (crowd < MAX_AT_ONCE).then_some(place)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// `GET` and `POST` of a host's only path.
 pub(super) async fn weather(
     State((shared, host)): State<(Arc<Shared>, Host)>,
@@ -39,19 +57,17 @@ pub(super) async fn weather(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let crowd = shared.at_once.fetch_add(1, Ordering::SeqCst);
-    let outcome = if crowd >= MAX_AT_ONCE {
+    let outcome = if let Some(_place) = Place::take(&shared.at_once) {
+        // One runs, the others queue.
+        let _turn = shared.turn.lock().await;
+        answer(&shared, host, parameters, &headers, &body).await
+    } else {
         refused(
             StatusCode::TOO_MANY_REQUESTS,
             "Too many concurrent requests",
             0.0,
         )
-    } else {
-        // One runs, the others queue.
-        let _turn = shared.turn.lock().await;
-        answer(&shared, host, parameters, &headers, &body).await
     };
-    shared.at_once.fetch_sub(1, Ordering::SeqCst);
     let mut world = shared.lock();
     let at = shared.clock.now();
     world.limiter.count(at, outcome.weight);
@@ -74,8 +90,9 @@ async fn answer(
 ) -> Outcome {
     let (fault, revision, lacking) = {
         let mut world = shared.lock();
+        let latitudes = parameters.get("latitude").map_or("", String::as_str);
         (
-            world.faults.strike(host),
+            world.faults.strike(host, latitudes),
             world.revision,
             world.lacking.clone(),
         )

@@ -39,6 +39,9 @@ pub struct Fault {
     /// Every host where it is missing.
     #[serde(default)]
     pub host: Option<Host>,
+    /// Only requests that ask for this latitude, as it is written; every one where it is missing.
+    #[serde(default)]
+    pub latitude: Option<String>,
     /// Requests that are answered rightly first.
     #[serde(default)]
     pub skip: u32,
@@ -57,6 +60,7 @@ impl Fault {
         Self {
             kind,
             host: None,
+            latitude: None,
             skip: 0,
             times: once(),
         }
@@ -75,6 +79,15 @@ impl Fault {
     pub fn times(self, times: u32) -> Self {
         Self {
             times: Some(times),
+            ..self
+        }
+    }
+
+    /// Hits only what asks for a place at this latitude.
+    #[must_use]
+    pub fn at(self, latitude: impl Into<String>) -> Self {
+        Self {
+            latitude: Some(latitude.into()),
             ..self
         }
     }
@@ -103,12 +116,13 @@ impl Faults {
         &self.0
     }
 
-    /// What goes wrong with this request.
-    pub(super) fn strike(&mut self, host: Host) -> Option<Kind> {
-        let hit = self
-            .0
-            .iter_mut()
-            .filter(|fault| fault.host.is_none_or(|wanted| wanted == host));
+    /// What goes wrong with a request for places at these latitudes, joined by commas.
+    pub(super) fn strike(&mut self, host: Host, latitudes: &str) -> Option<Kind> {
+        let is_asked_for = |wanted: &String| latitudes.split(',').any(|asked| asked == wanted);
+        let hit = self.0.iter_mut().filter(|fault| {
+            fault.host.is_none_or(|wanted| wanted == host)
+                && fault.latitude.as_ref().is_none_or(is_asked_for)
+        });
         let mut struck = None;
         for fault in hit {
             if fault.skip > 0 {
@@ -132,10 +146,22 @@ mod tests {
         let mut faults = Faults::default();
         faults.plan(Fault::next(Kind::Overloaded).after(1).times(2));
         let struck: Vec<_> = (0..4)
-            .map(|_| faults.strike(Host::Forecast).is_some())
+            .map(|_| faults.strike(Host::Forecast, "1").is_some())
             .collect();
         assert_eq!(struck, [false, true, true, false]);
         assert!(faults.planned().is_empty());
+    }
+
+    #[test]
+    fn a_fault_of_one_place_strikes_whoever_asks_for_it_among_others() {
+        let mut faults = Faults::default();
+        faults.plan(Fault::always(Kind::Broken).at("2.5"));
+        let struck = |asked: &&str| faults.strike(Host::Forecast, asked).is_some();
+        let hit: Vec<_> = ["1,2.5,3", "2.5", "1,12.5", ""]
+            .iter()
+            .map(struck)
+            .collect();
+        assert_eq!(hit, [true, true, false, false]);
     }
 
     #[test]

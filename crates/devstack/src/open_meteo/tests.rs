@@ -1,10 +1,12 @@
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::answer::Sky;
 use super::query::Query;
-use super::simulator::Host;
+use super::simulator::{Host, Options, Simulator};
+use super::{Fault, Kind};
 
 fn sky(host: Host, now: &str, lacking: &[String], query: &str) -> String {
     let parameters = url::form_urlencoded::parse(query.as_bytes())
@@ -147,4 +149,32 @@ fn the_same_place_and_hour_have_the_same_weather_whoever_asks_and_when() {
     let first = of("2026-10-01T12:00:00Z");
     assert_eq!(first["temperature_2m"].as_array().unwrap().len(), 1);
     assert_eq!(first, of("2026-11-01T12:00:00Z"));
+}
+
+#[tokio::test]
+async fn whoever_goes_away_unanswered_is_no_longer_one_of_the_crowd() {
+    let simulator = Simulator::start(Options::default()).await.unwrap();
+    let url = format!(
+        "{}/v1/forecast?latitude=1&longitude=2&current=rain",
+        simulator.forecast_url()
+    );
+    let slow = Kind::Slow {
+        milliseconds: 60_000,
+    };
+    simulator.control().plan_fault(Fault::always(slow));
+    let http = reqwest::Client::new();
+    for _ in 0..10 {
+        let asked = http.get(&url).timeout(Duration::from_millis(100)).send();
+        assert!(asked.await.is_err_and(|error| error.is_timeout()));
+    }
+    simulator.control().clear_faults();
+    // The connections' ends arrive when they arrive.
+    let answered = async {
+        while http.get(&url).send().await.unwrap().status() != 200 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), answered)
+        .await
+        .expect("an answer once everybody has gone away");
 }
