@@ -15,7 +15,7 @@ use serde_json::json;
 use tracing::info;
 
 use crate::locations::Location;
-use crate::open_meteo::{Element, Hours, OpenMeteo, Patience, Reading, Spot, ask_all};
+use crate::open_meteo::{Call, Element, Hours, OpenMeteo, Patience, Reading, Spot, ask_all};
 use crate::produce::{End, Stage, Tally};
 use crate::record::record;
 use plan::{Plan, Want, Window};
@@ -69,6 +69,7 @@ pub async fn run(
     };
     let patience = Patience {
         attempts: backfill.stage.attempts,
+        broken_attempts: backfill.stage.attempts,
         max_wait,
         until: None,
     };
@@ -133,7 +134,11 @@ impl Backfill<'_> {
         patience: Patience,
     ) -> anyhow::Result<(Vec<Want>, Option<End>)> {
         let locations = self.locations;
-        let ask = async |open_meteo: &mut OpenMeteo, part: &[Window]| {
+        let ask = async |open_meteo: &mut OpenMeteo, part: &[Window], tries: u32| {
+            let patience = Patience {
+                broken_attempts: tries.min(patience.broken_attempts),
+                ..patience
+            };
             let hours = part.iter().map(|window| Hours {
                 spot: Spot::of(&locations[window.location]),
                 from: window.from,
@@ -143,8 +148,14 @@ impl Backfill<'_> {
                 .hourly(windows[0].source, &hours.collect::<Vec<_>>(), patience)
                 .await
         };
-        let answers = ask_all(&mut self.stage.open_meteo, windows, windows.len(), ask).await;
-        for (index, reason) in answers.rejected {
+        let answers = ask_all(
+            &mut self.stage.open_meteo,
+            windows,
+            Call::several(0..windows.len(), windows.len()),
+            ask,
+        )
+        .await;
+        for (index, reason) in answers.rejected.into_iter().chain(answers.broken) {
             let id = &locations[windows[index].location].id;
             self.tally.refuse(&self.stage.vitals, id, &reason);
         }

@@ -87,6 +87,8 @@ pub struct Budget {
 struct Counter {
     index: i64,
     used: f64,
+    /// Nothing is left, whatever was used from here.
+    is_exhausted: bool,
 }
 
 impl Budget {
@@ -103,8 +105,10 @@ impl Budget {
     pub fn wait(&mut self, now: Timestamp, weight: f64) -> Option<(Window, Timestamp)> {
         self.turn(now);
         let full = |window: &Window| {
-            let used = self.counters[*window as usize].used;
-            used > 0.0 && used + weight > self.limits.of(*window)
+            let Counter {
+                used, is_exhausted, ..
+            } = self.counters[*window as usize];
+            is_exhausted || (used > 0.0 && used + weight > self.limits.of(*window))
         };
         Window::ALL
             .into_iter()
@@ -122,19 +126,31 @@ impl Budget {
     /// The service says that nothing is left of the window: somebody else asks from this address too.
     pub fn exhaust(&mut self, now: Timestamp, window: Window) {
         self.turn(now);
-        self.counters[window as usize].used = f64::INFINITY;
+        self.counters[window as usize].is_exhausted = true;
     }
 
+    /// All of it where the service says that nothing is left.
     pub fn used(&mut self, now: Timestamp, window: Window) -> f64 {
         self.turn(now);
-        self.counters[window as usize].used
+        let limit = self.limits.of(window);
+        match self.counters[window as usize] {
+            Counter {
+                is_exhausted: true,
+                used,
+                ..
+            } if limit.is_finite() => used.max(limit),
+            Counter { used, .. } => used,
+        }
     }
 
     fn turn(&mut self, now: Timestamp) {
         for (window, counter) in Window::ALL.into_iter().zip(&mut self.counters) {
             let index = window.index(now);
             if counter.index != index {
-                *counter = Counter { index, used: 0.0 };
+                *counter = Counter {
+                    index,
+                    ..Counter::default()
+                };
             }
         }
     }
@@ -171,6 +187,19 @@ mod tests {
             Some((Window::Day, at("2026-10-04T00:00:00Z")))
         );
         assert_eq!(budget.wait(at("2026-10-04T00:00:00Z"), 51.0), None);
+    }
+
+    #[test]
+    fn a_window_that_the_service_says_is_used_up_is_waited_for_without_limits_too() {
+        let mut budget = Budget::new(Limits::NONE);
+        let now = at("2026-10-03T12:30:20Z");
+        budget.count(now, 1e9);
+        assert_eq!(budget.wait(now, 1.0), None);
+        budget.exhaust(now, Window::Hour);
+        let end = at("2026-10-03T13:00:00Z");
+        assert_eq!(budget.wait(now, 1.0), Some((Window::Hour, end)));
+        assert_eq!(budget.used(now, Window::Hour), 1e9);
+        assert_eq!(budget.wait(end, 1.0), None);
     }
 
     #[test]

@@ -73,6 +73,7 @@ async fn weather(open_meteo: &mut OpenMeteo) -> anyhow::Result<String> {
     };
     let patience = Patience {
         attempts: 1,
+        broken_attempts: 1,
         max_wait: Duration::ZERO,
         until: None,
     };

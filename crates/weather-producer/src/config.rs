@@ -118,12 +118,25 @@ pub struct TopicArgs {
     /// How long a topic that is made keeps readings: unlimited, or a duration such as 30d
     #[arg(long, default_value = "unlimited", value_parser = retention)]
     pub retention: Retention,
-    /// How long once and backfill wait for Kafka to take everything
-    #[arg(long, default_value = "2m", value_parser = duration)]
-    pub delivery_timeout: Duration,
+    /// How long to wait at the end for Kafka to take everything [default: 2m, of stream 20s]
+    #[arg(long, value_parser = duration)]
+    pub delivery_timeout: Option<Duration>,
 }
 
+/// Who waits for a run's end waits for its last reading too.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(120);
+/// Kubernetes and ECS, where nothing is said, allow 30 s between SIGTERM, which is a stream's end, and SIGKILL.
+const STREAM_DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);
+
 impl TopicArgs {
+    pub fn delivery_timeout(&self) -> Duration {
+        self.delivery_timeout.unwrap_or(DELIVERY_TIMEOUT)
+    }
+
+    pub fn stream_delivery_timeout(&self) -> Duration {
+        self.delivery_timeout.unwrap_or(STREAM_DELIVERY_TIMEOUT)
+    }
+
     pub fn new_topic(&self) -> NewTopic {
         NewTopic {
             partitions: self.partitions,

@@ -41,6 +41,7 @@ async fn run(config: Config) -> anyhow::Result<Closing> {
 async fn stream(args: StreamArgs) -> anyhow::Result<Closing> {
     let locations = locations::read(&args.locations.weather_locations).await?;
     let mut stage = stage(&args.open_meteo, &args.topic, args.listen.listen_addr).await?;
+    stage.delivery_timeout = args.topic.stream_delivery_timeout();
     produce::stream(&mut stage, &locations, args.slot, args.jitter).await
 }
 
@@ -104,7 +105,7 @@ async fn stage(
         stop,
         batch: usize::from(open_meteo.batch),
         attempts: open_meteo.attempts,
-        delivery_timeout: topic.delivery_timeout,
+        delivery_timeout: topic.delivery_timeout(),
     })
 }
 

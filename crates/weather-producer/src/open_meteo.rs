@@ -22,7 +22,7 @@ use crate::locations::Location;
 use crate::metrics;
 
 pub use answer::{Element, Reading};
-pub use batch::{Answers, ask_all};
+pub use batch::{Answers, Call, ask_all};
 pub use error::Error;
 
 /// The ten variables, in the order of [`common::weather::VALUES`]: more would weigh more.
@@ -68,6 +68,8 @@ pub struct Settings {
 pub struct Patience {
     /// Tries of one call that fail for reasons that pass.
     pub attempts: u32,
+    /// Of these, how many may end with an answer that is broken.
+    pub broken_attempts: u32,
     /// The longest that one call waits for a window.
     pub max_wait: Duration,
     /// After this nobody wants the answer any more.
@@ -153,6 +155,17 @@ impl OpenMeteo {
         self.has_answered
     }
 
+    /// Whether the running day (UTC) still holds that weight besides another that is wanted later.
+    pub fn can_spare(&mut self, weight: f64, wanted_later: f64) -> bool {
+        let used = self.budget.used(self.clock.now(), Window::Day);
+        used + weight + wanted_later <= self.settings.limits.day
+    }
+
+    /// It answers, whatever it had for one place alone.
+    fn is_well(&self) {
+        self.vitals.ready(metrics::READY_OPEN_METEO);
+    }
+
     /// The running slot at every spot, one element each, in their order.
     pub async fn current(
         &mut self,
@@ -207,7 +220,7 @@ impl OpenMeteo {
             .saturating_add(limit)
             .unwrap_or(Timestamp::MAX);
         let mut backoff = FIRST_BACKOFF;
-        let mut failures = 0;
+        let (mut failures, mut broken) = (0, 0);
         loop {
             let now = self.clock.now();
             if let Some((window, end)) = self.budget.wait(now, weight) {
@@ -229,10 +242,12 @@ impl OpenMeteo {
                 }
                 Error::Unavailable(_) | Error::Broken(_) | Error::Crowded => {
                     failures += 1;
+                    broken += u32::from(matches!(error, Error::Broken(_)));
                     let wait = backoff.mul_f64(0.5 + fastrand::f64());
                     backoff = (backoff * 2).min(LONGEST_BACKOFF);
                     let at = self.clock.now() + wait;
                     if failures >= patience.attempts
+                        || broken >= patience.broken_attempts
                         || patience.until.is_some_and(|until| at > until)
                     {
                         return Err(error);
@@ -310,6 +325,8 @@ impl OpenMeteo {
             fetched = fetch => fetched,
             () = self.stop.cancelled() => return Err(Error::Stopped),
         };
+        // Sent, and nobody knows how far the service came with it.
+        let is_cut_off = fetched.as_ref().is_err_and(|error| !error.is_connect());
         // The address has the coordinates in it.
         let outcome = fetched.map_err(|error| Error::Unavailable(describe(&error.without_url())));
         let outcome = outcome.and_then(|(status, body)| match status {
@@ -319,9 +336,10 @@ impl OpenMeteo {
             StatusCode::OK => Err(Error::Broken("the answer is beyond all measure".to_owned())),
             status => Err(error::of(status, &body, self.clock.now())),
         });
-        // Whether a broken answer was counted nobody knows: better to think that it was.
+        // Whether a broken or missing answer was counted nobody knows: better to think that it was.
         let cost = match &outcome {
             Ok(_) | Err(Error::Broken(_)) => weight,
+            Err(_) if is_cut_off => weight,
             Err(Error::Spent { .. } | Error::Crowded) => 0.0,
             Err(_) => ERROR_WEIGHT,
         };
@@ -333,11 +351,8 @@ impl OpenMeteo {
         self.vitals.add(&metrics::WEIGHT, &[], cost);
         for window in Window::ALL {
             let used = self.budget.used(now, window);
-            self.vitals.set(
-                &metrics::BUDGET_USED,
-                &[("window", window.as_str())],
-                used.min(f64::MAX),
-            );
+            self.vitals
+                .set(&metrics::BUDGET_USED, &[("window", window.as_str())], used);
         }
         match &outcome {
             Ok(_) => {

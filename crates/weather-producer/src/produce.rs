@@ -3,10 +3,13 @@
 mod closing;
 mod slots;
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use anyhow::{Context as _, anyhow};
-use common::task::{Closing, Refused, Stopped};
+use common::task::{Closing, Refused, Stopped, is_refused};
 use common::vitals::Vitals;
 use common::weather::Source;
 use jiff::{SignedDuration, Timestamp};
@@ -16,7 +19,7 @@ use tracing::{info, warn};
 use crate::clock::Clock;
 use crate::locations::Location;
 use crate::metrics;
-use crate::open_meteo::{Error, OpenMeteo, Patience, Spot, ask_all};
+use crate::open_meteo::{Call, Error, OpenMeteo, Patience, Spot, ask_all};
 use crate::record::record;
 use crate::topic::{NewTopic, Topic};
 
@@ -25,9 +28,11 @@ pub use slots::Slots;
 
 /// Between asking for a slot that the service did not have yet and asking again.
 const LATE_AGAIN: SignedDuration = SignedDuration::from_secs(15);
-const LATE_TRIES: u32 = 3;
-/// Kubernetes and ECS allow 30 s between SIGTERM and SIGKILL.
-const DRAIN: Duration = Duration::from_secs(20);
+/// How long `once` and `backfill` go on after SIGTERM with what is on its way.
+const DRAIN: Duration = Duration::from_secs(10);
+/// Between two questions whether Kafka is back, and how long one waits.
+const ASK_KAFKA_EVERY: SignedDuration = SignedDuration::from_secs(15);
+const ASK_KAFKA: Duration = Duration::from_secs(5);
 const SETTLE: Duration = Duration::from_secs(1);
 /// A pause between asking brokers that are away.
 const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
@@ -44,21 +49,26 @@ pub struct Stage {
     pub batch: usize,
     /// Tries of a request that fails for a passing reason.
     pub attempts: u32,
-    /// How long `once` and `backfill` wait for Kafka to take everything.
+    /// How long to wait at the end for Kafka to take everything.
     pub delivery_timeout: Duration,
 }
 
-/// Hash of what was sent last of each location, as long as this process lives.
+/// What is known of locations, as long as this process lives.
 #[derive(Debug, Default)]
-pub struct Known(HashMap<String, String>);
+pub struct Known {
+    /// Hash of what was sent last.
+    sent: HashMap<String, String>,
+    /// Locations that break the answer of the call they are in; they are asked for alone.
+    alone: HashSet<String>,
+}
 
 /// What one pass over locations left.
 #[derive(Debug, Default)]
 struct Pass<'a> {
     /// Their slot is not the running one yet.
     late: Vec<&'a Location>,
-    /// Why others were not asked for, and how many.
-    end: Option<(Error, usize)>,
+    /// Why others have no answer, and which.
+    end: Option<(Error, Vec<&'a Location>)>,
 }
 
 /// Sends the running slot of every location.
@@ -75,6 +85,7 @@ pub async fn once(
     let all: Vec<_> = locations.iter().collect();
     let patience = Patience {
         attempts: stage.attempts,
+        broken_attempts: stage.attempts,
         max_wait,
         until: None,
     };
@@ -115,18 +126,18 @@ pub async fn stream(
     let all: Vec<_> = locations.iter().collect();
     while !stage.stop.is_cancelled() {
         let end = slots.next(stage.clock.now());
-        stage.slot(&all, &mut known, end, &mut tally).await?;
+        stage.slot(&all, &mut known, end, slots, &mut tally).await?;
         let due = slots.due(end, jitter);
         while stage.topic.waiting() > 0 && stage.clock.now() < due && !stage.stop.is_cancelled() {
             stage.topic.settle(SETTLE).await?;
         }
-        stage.clock.wait_until(due, &stage.stop).await;
+        stage.idle(due).await?;
     }
     info!(
         waiting.count = stage.topic.waiting(),
         "stopped, delivering what waits"
     );
-    let end = match stage.topic.settle(DRAIN).await {
+    let end = match stage.topic.settle(stage.delivery_timeout).await {
         Ok(true) => End::Stopped,
         Ok(false) => End::Failed(anyhow!(
             "Kafka did not take {} readings before the end",
@@ -146,6 +157,28 @@ impl Stage {
         }
     }
 
+    /// Waits for the next slot. Where Kafka has gone it is asked meanwhile whether it is back: nothing else would tell.
+    async fn idle(&self, due: Timestamp) -> anyhow::Result<()> {
+        loop {
+            let look_again = self.clock.now() + ASK_KAFKA_EVERY;
+            let is_waiting = self.clock.wait_until(look_again.min(due), &self.stop).await;
+            if look_again >= due || !is_waiting {
+                return Ok(());
+            }
+            if !self.topic.is_away() {
+                continue;
+            }
+            tokio::select! {
+                asked = self.topic.partitions(ASK_KAFKA) => match asked {
+                    Err(error) if is_refused(&error) => return Err(error),
+                    // Still away, as `/readyz` says, or back.
+                    _ => {}
+                },
+                () = self.stop.cancelled() => {}
+            }
+        }
+    }
+
     /// Waits for Kafka, as long as `once` and `backfill` do.
     pub(crate) async fn deliver(&mut self) -> anyhow::Result<()> {
         let stop = self.stop.clone();
@@ -153,7 +186,7 @@ impl Stage {
             settled = self.topic.settle(self.delivery_timeout) => settled?,
             () = stop.cancelled() => {
                 // What is on its way may still arrive.
-                if self.topic.settle(DRAIN / 2).await? {
+                if self.topic.settle(DRAIN.min(self.delivery_timeout)).await? {
                     return Ok(());
                 }
                 return Err(anyhow!(Stopped).context("wait for Kafka"));
@@ -174,38 +207,51 @@ impl Stage {
         locations: &[&Location],
         known: &mut Known,
         end: Timestamp,
+        slots: Slots,
         tally: &mut Tally,
     ) -> anyhow::Result<()> {
         let patience = Patience {
             attempts: u32::MAX,
+            broken_attempts: self.attempts,
             max_wait: FOR_EVER,
             until: Some(end),
         };
+        let later = slots.left_in_day(end) * locations.len() as u64;
         let mut wanted = locations.to_vec();
-        for attempt in 0.. {
+        for is_last in [false, true] {
             let pass = self.pass(&wanted, known, patience, tally).await;
             if self.stop.is_cancelled() {
                 return Ok(());
             }
-            let pass = pass?;
-            if let Some((error, count)) = pass.end {
+            let Pass { late, end: early } = pass?;
+            wanted = late;
+            let mut why = "Open-Meteo does not have the slot yet".to_owned();
+            let mut may_pass = true;
+            if let Some((error, left)) = early {
                 if matches!(error, Error::Misconfigured(_)) && !self.open_meteo.has_answered() {
                     return Err(anyhow!(Refused::new(error.to_string())));
                 }
+                // Everything else was tried until the slot's end, or is known to last.
+                may_pass = matches!(error, Error::Broken(_));
+                why = error.to_string();
+                wanted.extend(left);
+            }
+            if wanted.is_empty() {
+                return Ok(());
+            }
+            let (count, again) = (wanted.len(), self.clock.now() + LATE_AGAIN);
+            // The day's allowance is for the slots to come first.
+            let is_worth_it = may_pass && self.open_meteo.can_spare(count as f64, later as f64);
+            if is_last || again > end || !is_worth_it {
                 self.vitals.add(&metrics::MISSED, &[], count as f64);
                 tally.missed += count as u64;
                 warn!(
-                    error = error.to_string(),
+                    error = why,
                     locations.count = count,
                     "missed a slot of {count} locations"
                 );
                 return Ok(());
             }
-            let again = self.clock.now() + LATE_AGAIN;
-            if pass.late.is_empty() || attempt >= LATE_TRIES || again > end {
-                return Ok(());
-            }
-            wanted = pass.late;
             self.clock.wait_until(again, &self.stop).await;
         }
         Ok(())
@@ -219,18 +265,36 @@ impl Stage {
         patience: Patience,
         tally: &mut Tally,
     ) -> anyhow::Result<Pass<'a>> {
-        let ask = async |open_meteo: &mut OpenMeteo, part: &[&Location]| {
+        let ask = async |open_meteo: &mut OpenMeteo, part: &[&Location], tries: u32| {
+            let patience = Patience {
+                broken_attempts: tries.min(patience.broken_attempts),
+                ..patience
+            };
             let spots: Vec<_> = part.iter().map(|location| Spot::of(location)).collect();
             open_meteo.current(&spots, patience).await
         };
-        let answers = ask_all(&mut self.open_meteo, locations, self.batch, ask).await;
+        let (mut locations, alone): (Vec<_>, Vec<_>) = locations
+            .iter()
+            .copied()
+            .partition(|location| !known.alone.contains(&location.id));
+        let together = locations.len();
+        locations.extend(alone);
+        let calls =
+            Call::several(0..together, self.batch).chain(Call::alone(together..locations.len()));
+        let answers = ask_all(&mut self.open_meteo, &locations, calls, ask).await;
         let mut pass = Pass::default();
-        let answered = answers.elements.len() + answers.rejected.len();
-        for (index, reason) in answers.rejected {
+        let mut unanswered: Vec<_> = locations.iter().copied().map(Some).collect();
+        for (index, _) in &answers.broken {
+            known.alone.insert(locations[*index].id.clone());
+        }
+        for (index, reason) in answers.rejected.into_iter().chain(answers.broken) {
+            unanswered[index] = None;
             tally.refuse(&self.vitals, &locations[index].id, &reason);
         }
         for (index, element) in answers.elements {
             let location = locations[index];
+            unanswered[index] = None;
+            known.alone.remove(&location.id);
             let Some(reading) = element
                 .readings
                 .first()
@@ -249,19 +313,21 @@ impl Stage {
                 Source::Forecast,
                 element.fetched_at,
             );
-            if known.0.get(&location.id) == Some(&record.content_hash) {
+            if known.sent.get(&location.id) == Some(&record.content_hash) {
                 tally.skip(&self.vitals);
                 continue;
             }
             known
-                .0
+                .sent
                 .insert(location.id.clone(), record.content_hash.clone());
             let slot = reading.slot.as_second() as f64;
             self.vitals
                 .set(&metrics::LOCATION_SLOT, &[("location", &location.id)], slot);
             self.topic.send(record, &self.stop).await?;
         }
-        pass.end = answers.end.map(|error| (error, locations.len() - answered));
+        pass.end = answers
+            .end
+            .map(|error| (error, unanswered.into_iter().flatten().collect()));
         Ok(pass)
     }
 }

@@ -30,6 +30,16 @@ impl Slots {
         start(now, self.seconds) + SignedDuration::from_secs(i64::from(self.seconds))
     }
 
+    /// How many slots begin from `start` on, itself included, until the day (UTC) ends.
+    pub(super) fn left_in_day(&self, start: Timestamp) -> u64 {
+        let second = start.as_second().rem_euclid(DAY as i64) as u64;
+        // At midnight the slot is of the next day, which has an allowance of its own.
+        match second {
+            0 => 0,
+            second => (DAY - second).div_ceil(u64::from(self.seconds)),
+        }
+    }
+
     /// When the slot that begins at `start` is asked for: later by up to `jitter`, so that not everybody asks at once.
     pub fn due(&self, start: Timestamp, jitter: Duration) -> Timestamp {
         let longest = Duration::from_secs(u64::from(self.seconds)) / 2;
@@ -56,6 +66,18 @@ mod tests {
             ("2026-10-03T23:59:00Z", "2026-10-04T00:00:00Z"),
         ] {
             assert_eq!(slots.next(now.parse().unwrap()).to_string(), next);
+        }
+    }
+
+    #[test]
+    fn the_slots_that_are_left_end_with_the_day() {
+        let slots = Slots::new(Duration::from_secs(900)).unwrap();
+        for (start, left) in [
+            ("2026-10-03T00:15:00Z", 95),
+            ("2026-10-03T23:45:00Z", 1),
+            ("2026-10-04T00:00:00Z", 0),
+        ] {
+            assert_eq!(slots.left_in_day(start.parse().unwrap()), left, "{start}");
         }
     }
 

@@ -106,6 +106,21 @@ async fn troubles_that_pass_are_tried_again() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_cut_off_counts_as_much_here_as_at_the_service() {
+    for kind in [Kind::Broken, Kind::Truncated] {
+        let world = World::start().await;
+        world
+            .control()
+            .plan_fault(Fault::next(kind.clone()).times(2));
+        let closing = produce::once(&mut world.stage(), &places(30), QUARTER)
+            .await
+            .unwrap();
+        assert_eq!(count(&closing, "weight"), 90, "{kind:?}");
+        assert_eq!(world.control().usage().day, 90.0, "{kind:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_200_that_is_broken_every_time_fails_with_what_the_service_said() {
     let world = World::start().await;
     world.control().plan_fault(Fault::always(Kind::Broken));
@@ -118,5 +133,9 @@ async fn a_200_that_is_broken_every_time_fails_with_what_the_service_said() {
         "{text}"
     );
     assert!(!common::task::is_refused(&failed));
-    assert_eq!(world.control().requests().len(), 4);
+    assert!(
+        world.control().usage().day <= 180.0,
+        "a call of 30, three times, and what finds out that no place is at fault: {:?}",
+        world.control().usage()
+    );
 }

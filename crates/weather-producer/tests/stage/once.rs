@@ -111,20 +111,64 @@ async fn a_location_that_the_service_refuses_is_named_and_the_others_are_sent() 
 #[tokio::test]
 async fn a_call_that_is_rejected_for_one_place_is_halved_until_that_place_is_alone() {
     let world = World::start().await;
-    let mut places = places(20);
-    places.insert(7, beyond_the_grid());
-    let mut stage = world.stage();
-    // So small that the place is alone in its call, where it is an error and no null.
-    stage.batch = 3;
+    let places = places(21);
     let reason = "No data is available for this location".to_owned();
-    world
-        .control()
-        .plan_fault(Fault::next(Kind::BadRequest { reason }).after(2));
-    let closing = produce::once(&mut stage, &places, MAX_WAIT).await.unwrap();
+    let fault = Fault::always(Kind::BadRequest { reason }).at(places[7].latitude.as_str());
+    world.control().plan_fault(fault);
+    let closing = produce::once(&mut world.stage(), &places, MAX_WAIT)
+        .await
+        .unwrap();
     assert_eq!(
         (count(&closing, "sent"), count(&closing, "failed")),
         (20, 1)
     );
+    let failure = format!("{:#}", closing.failure.unwrap());
+    assert_eq!(failure, "Open-Meteo refused 1 locations: place-7");
+    // 21, 10, 5, 2 and 3 with it, 1: each leaves its other half to be answered.
+    let requests = world.control().requests();
+    let refused = requests.iter().filter(|request| request.status == 400);
+    assert_eq!((refused.count(), requests.len()), (5, 9));
+}
+
+#[tokio::test]
+async fn places_beside_refused_ones_are_asked_for_before_they_are_given_up() {
+    for refused in [0..4, 0..8, 30..50] {
+        let world = World::start().await;
+        let mut stage = world.stage();
+        stage.batch = 100;
+        let places = places(100);
+        for place in &places[refused.clone()] {
+            let reason = "No data is available for this location".to_owned();
+            let fault = Fault::always(Kind::BadRequest { reason }).at(place.latitude.as_str());
+            world.control().plan_fault(fault);
+        }
+        let closing = produce::once(&mut stage, &places, MAX_WAIT).await.unwrap();
+        assert_eq!(count(&closing, "failed"), refused.len() as u64);
+        let seen = world.topic();
+        let sent = readings(&seen);
+        for (index, place) in places.iter().enumerate() {
+            let is_sent = sent.iter().any(|(id, _)| *id == place.id);
+            assert_eq!(is_sent, !refused.contains(&index), "{}", place.id);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_place_whose_answer_is_broken_every_time_is_named_and_the_others_are_sent() {
+    let world = World::start().await;
+    let places = places(104);
+    let fault = Fault::always(Kind::Broken).at(places[7].latitude.as_str());
+    world.control().plan_fault(fault);
+    let closing = produce::once(&mut world.stage(), &places, MAX_WAIT)
+        .await
+        .unwrap();
+    assert!(closing.complete);
+    assert_eq!(
+        (count(&closing, "sent"), count(&closing, "failed")),
+        (103, 1)
+    );
+    let failure = format!("{:#}", closing.failure.unwrap());
+    assert_eq!(failure, "Open-Meteo refused 1 locations: place-7");
 }
 
 #[tokio::test]

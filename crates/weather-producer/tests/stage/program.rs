@@ -226,46 +226,74 @@ async fn a_stream_shows_its_vitals() {
         .env("LISTEN_ADDR", address.to_string())
         .spawn()
         .unwrap();
-    let until = async |path: &'static str, text: &'static str| {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        loop {
-            let answer = tokio::task::spawn_blocking(move || get(address, path))
-                .await
-                .unwrap();
-            if answer
-                .as_deref()
-                .is_some_and(|answer| answer.contains(text))
-            {
-                return;
-            }
-            assert!(
-                Instant::now() < deadline,
-                "{path} never said {text}: {answer:?}"
-            );
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
     until(
+        address,
         "/readyz",
         "open-meteo: Open-Meteo did not answer: The service is overloaded",
     )
     .await;
-    until("/healthz", "200 OK").await;
+    until(address, "/healthz", "200 OK").await;
     world.control().clear_faults();
-    until("/readyz", "200 OK").await;
-    until("/metrics", "weather_producer_acknowledged_total 3").await;
+    until(address, "/readyz", "200 OK").await;
+    until(address, "/metrics", "weather_producer_acknowledged_total 3").await;
     until(
+        address,
         "/metrics",
         "weather_producer_location_slot_timestamp_seconds{location=\"place-1\"} ",
     )
     .await;
     until(
+        address,
         "/metrics",
         "weather_producer_request_failures_total{kind=\"unavailable\"} ",
     )
     .await;
     terminate(&child);
     assert_eq!(finish(child).await.status.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_is_ready_again_when_kafka_is_back_and_not_only_with_the_next_slot() {
+    let world = World::start_real().await;
+    let program = Program::new(&world, &csv(3));
+    let address = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let child = program
+        .command("stream")
+        .args(["--slot", "24h"])
+        .env("LISTEN_ADDR", address.to_string())
+        .spawn()
+        .unwrap();
+    until(address, "/metrics", "weather_producer_acknowledged_total 3").await;
+    world.cluster.broker_down(1).unwrap();
+    until(address, "/readyz", "kafka: no broker answers").await;
+    world.cluster.broker_up(1).unwrap();
+    until(address, "/readyz", "200 OK").await;
+    terminate(&child);
+    assert_eq!(finish(child).await.status.code(), Some(0));
+}
+
+/// Asks until the answer has `text` in it.
+async fn until(address: SocketAddr, path: &'static str, text: &str) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let answer = tokio::task::spawn_blocking(move || get(address, path))
+            .await
+            .unwrap();
+        if answer
+            .as_deref()
+            .is_some_and(|answer| answer.contains(text))
+        {
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "{path} never said {text}: {answer:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 fn get(address: SocketAddr, path: &str) -> Option<String> {

@@ -1,12 +1,13 @@
 //! Slot after slot, on a clock that jumps.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::task::Closing;
 use devstack::open_meteo::{Fault, Kind, Window};
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 use weather_producer::locations::Location;
+use weather_producer::metrics;
 use weather_producer::produce::{self, Slots};
 
 use super::world::{World, count, places, readings};
@@ -81,6 +82,107 @@ async fn a_slot_that_the_service_does_not_have_yet_is_asked_for_again() {
     // The late answer was the slot before, word for word.
     assert_eq!(count(&closing, "unchanged"), 5);
     assert_eq!(seen.len(), readings(&seen).len());
+}
+
+#[tokio::test]
+async fn a_slot_that_stays_late_is_asked_for_once_more_and_counted_as_missed() {
+    let world = World::start_at("2026-10-03T00:00:01Z").await;
+    world
+        .control()
+        .plan_fault(Fault::next(Kind::Stale).times(2));
+    let closing = stream_until(&world, &places(5), "2026-10-03T00:14:00Z").await;
+    assert_eq!(count(&closing, "missed"), 5);
+    assert!(
+        readings(&world.topic())
+            .iter()
+            .all(|(_, slot)| *slot != "2026-10-03T00:00:00Z")
+    );
+}
+
+#[tokio::test]
+async fn a_late_slot_costs_no_later_slot_of_its_day() {
+    let world = World::start_at("2026-10-03T00:00:01Z").await;
+    world
+        .control()
+        .plan_fault(Fault::next(Kind::Stale).times(2).after(20));
+    let closing = stream_until(&world, &places(104), "2026-10-04T00:00:01Z").await;
+    // The day has room for 16 calls besides its slots.
+    assert_eq!(count(&closing, "missed"), 104);
+    let usage = world.control().usage();
+    assert!(usage.most_in_a_day <= 10_000.0, "{usage:?}");
+    let seen = world.topic();
+    let slots: std::collections::BTreeSet<_> =
+        readings(&seen).into_iter().map(|(_, slot)| slot).collect();
+    assert!(slots.contains("2026-10-03T23:45:00Z"), "{slots:?}");
+}
+
+#[tokio::test]
+async fn a_place_whose_answer_is_broken_every_time_costs_the_others_nothing() {
+    let world = World::start_at("2026-10-03T00:00:01Z").await;
+    let places = places(60);
+    let fault = Fault::always(Kind::Broken).at(places[3].latitude.as_str());
+    world.control().plan_fault(fault);
+    let closing = stream_until(&world, &places, "2026-10-03T06:00:01Z").await;
+    assert!(!closing.counts.contains_key("missed"), "{closing:?}");
+    assert_eq!(count(&closing, "failed"), 1);
+    // 24 slots, and once what it takes to find the place.
+    let weight = count(&closing, "weight");
+    assert!((24 * 60..26 * 60 + 250).contains(&weight), "{weight}");
+    let seen = world.topic();
+    let readings = readings(&seen);
+    for place in places.iter().filter(|place| place.id != places[3].id) {
+        for slot in ["2026-10-03T00:00:00Z", "2026-10-03T05:45:00Z"] {
+            assert!(
+                readings.contains(&(place.id.as_str(), slot)),
+                "{}",
+                place.id
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn answers_that_are_broken_for_a_while_cost_no_slot() {
+    let world = World::start_at("2026-10-03T00:00:01Z").await;
+    let places = places(60);
+    // As many as it takes to leave the places alone.
+    world
+        .control()
+        .plan_fault(Fault::next(Kind::Broken).times(23));
+    let closing = stream_until(&world, &places, "2026-10-03T00:14:00Z").await;
+    assert!(!closing.counts.contains_key("missed"), "{closing:?}");
+    let seen = world.topic();
+    let first = readings(&seen)
+        .into_iter()
+        .filter(|(_, slot)| *slot == "2026-10-03T00:00:00Z");
+    assert_eq!(first.count(), 60);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_stopped_waits_for_kafka_as_long_as_it_is_told() {
+    let world = World::start_at("2026-10-03T00:00:01Z").await;
+    let stop = CancellationToken::new();
+    let mut stage = world.stage_with(stop.clone(), |_| {});
+    stage.delivery_timeout = Duration::from_secs(1);
+    let (vitals, places) = (stage.vitals.clone(), places(5));
+    let watch = async {
+        while vitals.total(&metrics::ACKNOWLEDGED) < 5.0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        world.cluster.broker_down(1).unwrap();
+        while vitals.total(&metrics::WAITING) < 1.0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        stop.cancel();
+        Instant::now()
+    };
+    let streamed = produce::stream(&mut stage, &places, slots(), JITTER);
+    let both = tokio::time::timeout(PATIENCE, async { tokio::join!(streamed, watch) });
+    let (closing, stopped_at) = both.await.expect("the stream within its time");
+    let drained = stopped_at.elapsed();
+    assert!(drained < Duration::from_secs(10), "{drained:?}");
+    let failure = format!("{:#}", closing.unwrap().failure.unwrap());
+    assert!(failure.starts_with("Kafka did not take "), "{failure}");
 }
 
 #[tokio::test]
