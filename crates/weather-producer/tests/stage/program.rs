@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use devstack::open_meteo::{Fault, Kind, Window};
+use devstack::open_meteo::{Fault, Host, Kind, Window};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -180,9 +180,26 @@ async fn check_says_what_is_there_and_changes_nothing() {
     );
     assert!(text.contains("ok: locations: 3 locations"), "{text}");
     assert!(world.topic().is_empty());
-    world.control().plan_fault(Fault::always(Kind::Overloaded));
-    let output = program.run("check").await;
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let hosts = || {
+        let requests = world.control().requests();
+        requests.iter().map(|asked| asked.host).collect::<Vec<_>>()
+    };
+    let all = [Host::Forecast, Host::HistoricalForecast, Host::Archive];
+    assert_eq!(hosts(), all, "backfill needs all three");
+    for host in all {
+        world.control().plan_fault(Fault {
+            host: Some(host),
+            ..Fault::always(Kind::Overloaded)
+        });
+        let output = program.run("check").await;
+        assert_eq!(output.status.code(), Some(1), "{host:?}: {output:?}");
+        world.control().clear_faults();
+    }
+    world.control().forget_requests();
+    let mut without = program.command("check");
+    let output = finish(without.env_remove("LANDING_URL").spawn().unwrap()).await;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(hosts(), [Host::Forecast]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -333,8 +350,12 @@ async fn kill_a_stream_at_seeded_moments_and_no_reading_is_two_documents() {
     let output = program.run("once").await;
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let seen = world.topic();
-    let slots: std::collections::BTreeSet<_> =
-        readings(&seen).into_iter().map(|(_, slot)| slot).collect();
+    let readings = readings(&seen);
+    assert!(
+        seen.len() > readings.len(),
+        "no kill came after something was sent, and nothing was sent again"
+    );
+    let slots: std::collections::BTreeSet<_> = readings.into_iter().map(|(_, slot)| slot).collect();
     assert!(slots.len() > 1, "{slots:?}");
     let last = slots.last().unwrap();
     assert_eq!(
