@@ -65,9 +65,10 @@ impl Call {
     }
 }
 
-/// Asks for all of `items` in these calls. A call that is rejected, or whose answer is broken, is halved until the
-/// place that the service has nothing good for is alone; the others are answered. `ask` gets the items of a call and
-/// how often to try it.
+/// Asks for all of `items` in these calls; `ask` gets the items of a call and how often to try it.
+///
+/// A call that is rejected, or whose answer is broken, is halved until the place that the service has nothing good for
+/// is alone; the others are answered.
 pub async fn ask_all<T>(
     open_meteo: &mut OpenMeteo,
     items: &[T],

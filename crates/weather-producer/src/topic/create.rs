@@ -23,7 +23,7 @@ pub struct NewTopic {
     pub partitions: i32,
     /// -1: the broker's default.
     pub replication_factor: i32,
-    /// `None`: kept for ever. Kafka deletes by a record's own time, and a backfill is about years back.
+    /// `None`: kept for ever. Otherwise that long from when a reading was sent, however far back its slot is.
     pub retention: Option<Duration>,
 }
 

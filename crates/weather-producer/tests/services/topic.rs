@@ -59,7 +59,7 @@ async fn retention(topic: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_missing_topic_is_made_and_keeps_what_is_years_old() {
+async fn a_missing_topic_is_made_with_its_partitions_and_keeps_readings_for_ever() {
     let (name, new) = (name(), new_topic(5));
     let topic = open(&name);
     assert_eq!(topic.partitions(PATIENCE).await.unwrap(), None);

@@ -307,13 +307,42 @@ async fn the_recorded_activities_get_their_weather() {
         eprintln!("skipped: no recorded activities at {}", path.display());
         return;
     };
+    // Of 1,132; the others have no start point.
+    assert_eq!(activities.len(), 965);
     let (world, landing) = (World::start_at(NOW).await, Landing::new());
     let closing = landing.run(&world, Vec::new(), &activities).await.unwrap();
     assert!(closing.complete && closing.failure.is_none(), "{closing:?}");
     assert_eq!(count(&closing, "activities_done"), activities.len() as u64);
     let usage = world.control().usage();
     assert!(usage.most_in_a_minute <= 600.0, "{usage:?}");
-    let distinct = readings(&world.topic()).len();
+    let seen = world.topic();
+    let distinct = readings(&seen).len();
+    // By the tenth of a degree, as the message has it.
+    let tenth = |degrees: f64| format!("{:.1}", degrees + 0.0);
+    let sent: BTreeSet<_> = seen
+        .iter()
+        .map(|seen| {
+            let degrees = |name: &str| tenth(seen.value[name].as_f64().unwrap());
+            let slot: Timestamp = seen.slot.parse().unwrap();
+            (degrees("latitude"), degrees("longitude"), slot)
+        })
+        .collect();
+    let hour = |at: Timestamp| at.as_second().div_euclid(3_600);
+    let wanted: BTreeSet<_> = activities
+        .iter()
+        .flat_map(|activity| {
+            let (latitude, longitude) = (tenth(activity.latitude), tenth(activity.longitude));
+            // From the hour before the start, which for a start on the hour is the one before that.
+            let before = activity.started_at - SignedDuration::from_secs(1);
+            (hour(before)..=hour(activity.ended_at) + 1).map(move |hour| {
+                let slot = Timestamp::from_second(hour * 3_600).unwrap();
+                (latitude.clone(), longitude.clone(), slot)
+            })
+        })
+        .collect();
+    let missing: Vec<_> = wanted.difference(&sent).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    assert_eq!(distinct, wanted.len(), "no hour that nobody wants");
     eprintln!(
         "recorded: {} activities with a start point, all with their weather: {} requests, weight {}, {} locations, {distinct} readings",
         activities.len(),

@@ -1,12 +1,16 @@
 //! One reading of every location.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use common::weather::VALUES;
 use devstack::open_meteo::{Fault, Kind};
+use serde_json::value::RawValue;
 use weather_producer::locations::Location;
+use weather_producer::open_meteo::VARIABLES;
 use weather_producer::produce;
 
-use super::world::{World, count, documents, places, readings};
+use super::world::{Seen, World, count, documents, places, readings};
 
 const MAX_WAIT: Duration = Duration::from_secs(900);
 
@@ -31,7 +35,7 @@ async fn every_location_has_its_reading_with_the_digits_as_served() {
     let seen = world.topic();
     assert_eq!(readings(&seen).len(), 104);
     let of = |id: &str| seen.iter().find(|seen| seen.location_id == id).unwrap();
-    let value = &of("place-3").value;
+    let Seen { value, text, .. } = of("place-3");
     assert_eq!(value["slot"], "2026-10-03T12:30:00Z");
     assert_eq!(value["fetched_at"], "2026-10-03T12:34:56.000Z");
     assert_eq!(
@@ -40,9 +44,34 @@ async fn every_location_has_its_reading_with_the_digits_as_served() {
     );
     assert_eq!(value["slot_seconds"], 900);
     // As configured, and not the cell's of the grid.
-    assert_eq!(value["latitude"].to_string(), "-39.19");
-    assert!(value["wind_speed_metres_per_second"].is_number());
+    assert!(text.contains(r#""latitude":-39.190,"#), "{text}");
     assert_eq!(world.control().usage().day, 104.0);
+    let served = served(&world, &places[3]).await;
+    for (name, variable) in VALUES.iter().zip(VARIABLES) {
+        let same = format!(r#""{name}":{}"#, served[variable]);
+        assert!(
+            [",", "}"]
+                .iter()
+                .any(|end| text.contains(&format!("{same}{end}"))),
+            "{same} in {text}"
+        );
+    }
+}
+
+/// What the service has for a place now, each value as it is written.
+async fn served(world: &World, place: &Location) -> HashMap<String, Box<RawValue>> {
+    #[derive(serde::Deserialize)]
+    struct Answer {
+        current: HashMap<String, Box<RawValue>>,
+    }
+    let (latitude, longitude) = (place.latitude.as_str(), place.longitude.as_str());
+    let url = format!(
+        "{}/v1/forecast?latitude={latitude}&longitude={longitude}&current={}&wind_speed_unit=ms",
+        world.simulator.forecast_url(),
+        VARIABLES.join(",")
+    );
+    let body = reqwest::get(url).await.unwrap().bytes().await.unwrap();
+    serde_json::from_slice::<Answer>(&body).unwrap().current
 }
 
 #[tokio::test]

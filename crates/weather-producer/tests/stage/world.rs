@@ -45,6 +45,8 @@ pub(crate) struct Seen {
     pub(crate) fetched_at: jiff::Timestamp,
     pub(crate) content_hash: String,
     pub(crate) value: serde_json::Value,
+    /// The same, digit for digit.
+    pub(crate) text: String,
 }
 
 impl World {
@@ -181,6 +183,7 @@ impl World {
                 fetched_at: decoded.fetched_at,
                 content_hash,
                 value: serde_json::from_slice(message.payload().unwrap()).unwrap(),
+                text: String::from_utf8(message.payload().unwrap().to_vec()).unwrap(),
             });
             left -= 1;
         }
