@@ -343,6 +343,20 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_has_time_to_deliver_before_it_is_killed_and_the_others_as_long_as_is_said() {
+        let topic = |options: &[&str]| {
+            let config = Config::try_parse_from(ONCE.iter().chain(options)).unwrap();
+            let Command::Once(args) = config.command else {
+                unreachable!("the command is once")
+            };
+            let topic = args.topic;
+            [topic.delivery_timeout(), topic.stream_delivery_timeout()].map(|time| time.as_secs())
+        };
+        assert_eq!(topic(&[]), [120, 20]);
+        assert_eq!(topic(&["--delivery-timeout", "1m"]), [60, 60]);
+    }
+
+    #[test]
     fn retention_is_for_ever_or_a_time() {
         assert!(retention("unlimited").unwrap().0.is_none());
         assert_eq!(
