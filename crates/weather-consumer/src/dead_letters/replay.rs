@@ -155,8 +155,8 @@ struct Sender {
     producer: FutureProducer<Quiet>,
     runtime: Handle,
     under_way: Vec<DeliveryFuture>,
-    /// One did not arrive.
-    has_failed: bool,
+    /// Why the first of those that did not arrive did not.
+    failure: Option<anyhow::Error>,
 }
 
 impl Sender {
@@ -175,7 +175,7 @@ impl Sender {
             producer,
             runtime,
             under_way: Vec::new(),
-            has_failed: false,
+            failure: None,
         })
     }
 
@@ -211,21 +211,19 @@ impl Sender {
     }
 
     fn settle(&mut self) -> anyhow::Result<()> {
-        let mut failure = None;
         for delivery in self.under_way.drain(..) {
-            let delivered = self.runtime.block_on(delivery);
-            let delivered = delivered.map_err(anyhow::Error::new);
-            let delivered =
-                delivered.and_then(|delivered| Ok(delivered.map_err(|(error, _)| error)?));
-            if let Err(error) = delivered {
-                failure.get_or_insert(error);
-            }
+            let failure = match self.runtime.block_on(delivery) {
+                Ok(Ok(_)) => continue,
+                Ok(Err((error, _))) => anyhow!(error),
+                Err(gone) => anyhow!(gone),
+            };
+            self.failure.get_or_insert(failure);
         }
-        self.has_failed |= failure.is_some();
-        if self.has_failed {
-            let error = failure.unwrap_or_else(|| anyhow!("an earlier record did not arrive"));
-            return Err(error.context("replay dead letters: not all arrived; replay again"));
+        match &self.failure {
+            None => Ok(()),
+            Some(error) => Err(anyhow!(
+                "replay dead letters: not all arrived; replay again: {error:#}"
+            )),
         }
-        Ok(())
     }
 }
