@@ -187,6 +187,15 @@ fn every_defect_has_its_word() {
 }
 
 #[test]
+fn what_is_no_object_is_told_without_what_it_is() {
+    for json in [r#""52.52,13.41""#, "52.52", r#"{"latitude":52.52,"#] {
+        let defect = decode(Some(b"berlin"), Some(json.as_bytes())).unwrap_err();
+        assert_eq!(defect.reason, Reason::NotJson);
+        assert!(!defect.detail.contains("52"), "{}", defect.detail);
+    }
+}
+
+#[test]
 fn a_backslash_before_u0000_is_text() {
     let json = reading().replace("best_match", r"best\\u0000match");
     assert!(decode(Some(b"berlin"), Some(json.as_bytes())).is_ok());
