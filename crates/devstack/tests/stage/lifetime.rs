@@ -244,21 +244,39 @@ fn the_next_devstack_waits_for_the_database_of_one_that_was_killed() {
     let script = format!("touch {} && exec sleep 600", ready.display());
     let mut running = exec(state.path(), "postgres", &script).spawn().unwrap();
     wait_for("the command's start", || ready.exists().then_some(()));
-    let pid_file = std::fs::read_to_string(state.path().join("postgres/data/postmaster.pid"));
-    let database = Pid::from_raw(pid_file.unwrap().lines().next().unwrap().parse().unwrap());
-
-    // A database that takes its time to stop.
-    kill(database, Signal::SIGSTOP).unwrap();
+    let data = state.path().join("postgres/data");
+    let pid_file = data.join("postmaster.pid");
+    let left_behind = std::fs::read_to_string(&pid_file).unwrap();
     running.kill().unwrap();
     running.wait().unwrap();
+    wait_for("the end of all children", || {
+        processes_in(state.path()).is_empty().then_some(())
+    });
+
+    // One that takes its time to stop. The real one, stopped, is woken by the kernel as an orphan.
+    let mut slow = Command::new("sh")
+        .args(["-c", "read line", "sh"])
+        .arg(&data)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (_, rest) = left_behind.split_once('\n').unwrap();
+    std::fs::write(&pid_file, format!("{}\n{rest}", slow.id())).unwrap();
     let mut next = exec(state.path(), "postgres", "true")
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let mut log = BufReader::new(next.stderr.take().unwrap()).lines();
     let mut said = log.by_ref().map(Result::unwrap);
-    assert!(said.any(|line| line.contains("waiting for the PostgreSQL of an earlier devstack")));
-    kill(database, Signal::SIGCONT).unwrap();
+    let mut before = Vec::new();
+    let waits = said.by_ref().any(|line| {
+        let waits = line.contains("waiting for the PostgreSQL of an earlier devstack");
+        before.push(line);
+        waits
+    });
+    assert!(waits, "{before:?}");
+    slow.kill().unwrap();
+    slow.wait().unwrap();
     let rest: Vec<_> = said.collect();
     assert!(next.wait().unwrap().success(), "{rest:?}");
 }
